@@ -1,0 +1,176 @@
+/**
+ * What is a Tenant? This is the only definition: the API and the store parse with it, the types come from it,
+ * and `crds/tenants.yaml` is generated from it. The shape is that of any Kubernetes object.
+ */
+import { z } from 'zod';
+import { conditionSchema } from './conditions.ts';
+import { IMAGE_PATTERN } from './image.ts';
+import { API_VERSION, KIND } from './names.ts';
+import { PHASES } from './phases.ts';
+
+const timestamp = z.iso.datetime({ offset: true });
+const dnsLabel = z
+  .string()
+  .max(63)
+  .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, 'must be a DNS label: lowercase letters, digits and dashes');
+const dnsName = z
+  .string()
+  .max(253)
+  .regex(
+    /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+$/,
+    'must be a DNS name in lowercase with at least one dot',
+  );
+
+/** Machine sizes on offer, in megabytes. */
+export const MEMORY_SIZES_MB = [256, 512, 1024, 2048] as const;
+/** Fly's own limit for one volume, in gigabytes. */
+export const LARGEST_VOLUME_GB = 500;
+/** Names that Landlord sets itself; `spec.env` may not shadow them. */
+export const RESERVED_ENV = ['DATABASE_URL', 'JWT_SECRET', 'TENANT_ID', 'TENANT_NAME', 'HOST', 'PORT'] as const;
+
+export const specSchema = z.strictObject({
+  owner: z
+    .string()
+    .min(1)
+    .max(128)
+    .describe('Customer who owns and pays for the tenant. Cannot be changed.'),
+  plan: z.string().min(1).max(63).default('free').describe('Plan that the customer pays for.'),
+  region: z
+    .string()
+    .regex(/^[a-z]{3}$/, 'must be a region code of three letters, such as iad')
+    .describe('Fly region. Cannot be changed once the volume exists.'),
+  memoryMb: z
+    .union(MEMORY_SIZES_MB.map((size) => z.literal(size)))
+    .default(512)
+    .describe('Memory of the machine in megabytes: 256, 512, 1024 or 2048.'),
+  volumeGb: z
+    .int()
+    .min(1)
+    .max(LARGEST_VOLUME_GB)
+    .default(1)
+    .describe('Size of the data volume in gigabytes. May grow, never shrink.'),
+  image: z
+    .string()
+    .max(512)
+    .regex(new RegExp(IMAGE_PATTERN), 'must read registry/repository:tag or registry/repository@sha256:digest')
+    .regex(/(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|@sha256:[a-f0-9]{64})$/, 'must name a tag or a digest')
+    .optional()
+    .describe('Image to run. Absent: infrastructure only, no machine. A bare tag is resolved once a generation.'),
+  state: z
+    .enum(['Running', 'Suspended'])
+    .default('Running')
+    .describe('Suspended: the machine is stopped and traffic does not wake it; data is kept.'),
+  restartedAt: timestamp
+    .optional()
+    .describe('A time newer than the last one served asks for one restart.'),
+  retriedAt: timestamp
+    .optional()
+    .describe('A time newer than the last one served clears Stalled and the back-off.'),
+  credentialsRotatedAt: timestamp
+    .optional()
+    .describe('A time newer than the last one served asks for one rotation of the database password.'),
+  env: z
+    .record(z.string().max(128), z.string().max(4096))
+    .default({})
+    .describe('Environment of the machine. Not secret: anybody who may read the Tenant sees it.'),
+  hostnames: z
+    .array(dnsName)
+    .max(20)
+    .default([])
+    .describe('Custom hostnames beside the built-in one. Each gets a certificate.'),
+  adopt: z
+    .strictObject({ app: dnsLabel.describe('Name of the existing app on Fly.') })
+    .optional()
+    .describe('Take over an existing app instead of making one. Cannot be changed.'),
+  deletionPolicy: z
+    .enum(['Delete', 'Orphan'])
+    .default('Delete')
+    .describe('Orphan: deleting the Tenant leaves everything on Fly as it is.'),
+  acknowledgedVolumeLoss: z
+    .string()
+    .max(64)
+    .optional()
+    .describe('Id of a lost volume (status.volume.id). Only with it is a new, empty volume made in its place.'),
+});
+
+export const statusSchema = z.object({
+  observedGeneration: z.int().min(0).optional().describe('Generation of the spec that this status speaks of.'),
+  phase: z.enum(PHASES).optional().describe('One word for people; derived from the conditions.'),
+  conditions: z.array(conditionSchema).max(32).optional(),
+  app: z.object({ name: z.string(), id: z.string().optional() }).optional(),
+  volume: z
+    .object({ id: z.string(), sizeGb: z.int(), region: z.string() })
+    .optional()
+    .describe('The data volume. Once set, no other volume is ever made without acknowledgedVolumeLoss.'),
+  machine: z
+    .object({
+      id: z.string(),
+      version: z.string(),
+      state: z.string(),
+      imageDigest: z.string().optional(),
+      memoryMb: z.int().optional(),
+    })
+    .optional(),
+  image: z
+    .object({ reference: z.string(), digest: z.string(), generation: z.int() })
+    .optional()
+    .describe('What spec.image resolved to, and at which generation.'),
+  addresses: z.array(z.string()).max(32).optional(),
+  hostname: z.string().optional(),
+  url: z.string().optional(),
+  requested: z
+    .record(z.string(), timestamp)
+    .optional()
+    .describe('When the making of each thing was last asked of Fly: for a while afterwards, not found is not believed.'),
+  served: z
+    .object({ retriedAt: timestamp.optional(), restartedAt: timestamp.optional() })
+    .optional()
+    .describe('Newest requests of spec that were carried out.'),
+  failure: z
+    .object({
+      step: z.string(),
+      reason: z.string(),
+      message: z.string().max(1024),
+      attempts: z.int().min(1),
+      terminal: z.boolean().describe('True: not tried again until the spec, a retry or a secret changes.'),
+      generation: z.int().min(0),
+      secretsRevision: z.int().min(0).optional(),
+      nextAttemptAt: timestamp.optional(),
+    })
+    .optional(),
+});
+
+const annotations = z.record(z.string().max(317), z.string().max(65_536));
+
+export const metadataSchema = z.object({
+  name: dnsLabel,
+  namespace: dnsLabel,
+  uid: z.uuid(),
+  resourceVersion: z.string(),
+  generation: z.int().min(1),
+  creationTimestamp: timestamp,
+  deletionTimestamp: timestamp.optional(),
+  finalizers: z.array(z.string().max(317)).max(32).optional(),
+  labels: z.record(z.string().max(317), z.string().max(63)).optional(),
+  annotations: annotations.optional(),
+});
+
+export const tenantSchema = z.object({
+  apiVersion: z.literal(API_VERSION),
+  kind: z.literal(KIND),
+  metadata: metadataSchema,
+  spec: specSchema,
+  status: statusSchema.optional(),
+});
+
+export type TenantSpec = Readonly<z.infer<typeof specSchema>>;
+export type TenantStatus = Readonly<z.infer<typeof statusSchema>>;
+export type TenantMetadata = Readonly<z.infer<typeof metadataSchema>>;
+export type Failure = NonNullable<TenantStatus['failure']>;
+export interface Tenant {
+  readonly apiVersion: typeof API_VERSION;
+  readonly kind: typeof KIND;
+  readonly metadata: TenantMetadata;
+  readonly spec: TenantSpec;
+  readonly status?: TenantStatus | undefined;
+}
