@@ -1,0 +1,101 @@
+/** How is a step on the machine carried out? Apart from act.ts only because machines have the most moves. */
+import type { Acted, ActContext, ActDependencies } from './act.ts';
+import { upsert, type Amendment } from './observed.ts';
+import { METADATA } from './parts/machine-identity.ts';
+import type { Step } from './steps.ts';
+
+type MachineStep = Extract<Step, { machineId: string } | { kind: 'createMachine' }>;
+
+/** Carries out one step on the machine. After start and stop the machine is known to be on its way, no more. */
+export async function actOnMachine(
+  { fly, vault }: ActDependencies,
+  step: MachineStep,
+  { tenant, signal }: ActContext,
+): Promise<Acted> {
+  const { app } = step;
+  switch (step.kind) {
+    case 'createMachine': {
+      const machine = await fly.machines.create(
+        app,
+        {
+          name: step.name,
+          region: step.region,
+          config: step.config,
+          skip_launch: false,
+          ...(await secretsVersion()),
+        },
+        signal,
+      );
+      return told((observed) => ({ ...observed, machines: upsert(observed.machines, machine) }), {
+        reason: 'MachineCreated',
+        message: `machine "${machine.id}" is created in ${machine.region}`,
+      });
+    }
+    case 'updateMachine': {
+      const machine = await fly.machines.update(
+        { app, machineId: step.machineId },
+        {
+          config: step.config,
+          current_version: step.currentVersion,
+          skip_launch: !step.launch,
+          ...(await secretsVersion()),
+        },
+        signal,
+      );
+      return told(
+        (observed) => ({ ...observed, machines: upsert(observed.machines, machine) }),
+        updateEvent(step),
+      );
+    }
+    case 'startMachine':
+      await fly.machines.start({ app, machineId: step.machineId }, signal);
+      return told(inState(step.machineId, 'starting'), {
+        reason: 'MachineStarting',
+        message: `machine "${step.machineId}" is being started`,
+      });
+    case 'stopMachine':
+      await fly.machines.stop({ app, machineId: step.machineId }, signal);
+      return told(inState(step.machineId, 'stopping'), {
+        reason: 'MachineStopping',
+        message: `machine "${step.machineId}" is being stopped`,
+      });
+    case 'destroyMachine':
+      await fly.machines.destroy({ app, machineId: step.machineId }, signal);
+      return told(
+        (observed) => ({
+          ...observed,
+          machines: observed.machines.filter(({ id }) => id !== step.machineId),
+        }),
+        { reason: 'MachineDestroyed', message: `machine "${step.machineId}" is destroyed` },
+      );
+    default:
+      return step satisfies never;
+  }
+
+  /** Without this a machine may boot with values from before the last change. */
+  async function secretsVersion(): Promise<{ min_secrets_version?: number }> {
+    const version = (await vault.describe(tenant.metadata.uid))?.applied?.version;
+    return version === undefined ? {} : { min_secrets_version: version };
+  }
+}
+
+function told(amend: Amendment, event: { reason: string; message: string }): Acted {
+  return { amend, event: { type: 'Normal', ...event } };
+}
+
+function inState(machineId: string, state: string): Amendment {
+  return (observed) => ({
+    ...observed,
+    machines: observed.machines.map((machine) =>
+      machine.id === machineId ? { ...machine, state } : machine,
+    ),
+  });
+}
+
+function updateEvent(step: Extract<Step, { kind: 'updateMachine' }>): { reason: string; message: string } {
+  const restarted = step.changes.includes(`metadata.${METADATA.restartedAt}`);
+  return {
+    reason: restarted ? 'MachineRestarted' : 'MachineUpdated',
+    message: `machine "${step.machineId}" is updated: ${step.changes.join(', ')}`,
+  };
+}

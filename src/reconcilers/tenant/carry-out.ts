@@ -1,0 +1,64 @@
+/**
+ * How is a plan carried out? Every step whose needs are met runs, independent ones at the same time; after each
+ * answer the plan is made anew from what is known then. A failure stops only what needs the failed part.
+ */
+import { act, type ActDependencies } from './act.ts';
+import { classifyFailure } from './failures.ts';
+import type { Pass } from './pass.ts';
+import { stepId, type Plan, type Step } from './steps.ts';
+
+/** More rounds than any plan has steps; a plan that wants more is wrong. */
+const MOST_ROUNDS = 100;
+
+export interface CarryOutOptions extends ActDependencies {
+  readonly signal: AbortSignal;
+  /** A newer spec is known: finish what runs, begin nothing. */
+  isOutdated(): boolean;
+}
+
+/** Runs until no step can be begun, and returns the plan that is left. Step failures are kept in the pass. */
+export async function carryOut(pass: Pass, options: CarryOutOptions): Promise<Plan> {
+  const running = new Map<string, Promise<void>>();
+  const tried = new Set<string>();
+  try {
+    for (let round = 0; round < MOST_ROUNDS; round += 1) {
+      const plan = pass.plan();
+      const ready = plan.steps.filter((step) => step.needs.length === 0 && !tried.has(stepId(step)));
+      if (ready.length > 0 && (!pass.acted || ready.some((step) => step.intent !== undefined)))
+        await pass.write(plan, ready);
+      if (!mayBegin(pass, options)) ready.length = 0;
+      for (const step of ready) {
+        const id = stepId(step);
+        tried.add(id);
+        pass.acted = true;
+        running.set(
+          id,
+          runStep(pass, step, options).finally(() => running.delete(id)),
+        );
+      }
+      if (running.size === 0) return plan;
+      await Promise.race(running.values());
+    }
+    throw new Error(`cannot carry out the plan of tenant "${pass.tenant.metadata.name}": it has no end`);
+  } finally {
+    await Promise.all(running.values());
+  }
+}
+
+function mayBegin(pass: Pass, { signal, isOutdated }: CarryOutOptions): boolean {
+  return !signal.aborted && !pass.superseded && !isOutdated();
+}
+
+/** Never rejects: what went wrong is kept in the pass, for the report. */
+async function runStep(pass: Pass, step: Step, options: CarryOutOptions): Promise<void> {
+  try {
+    const acted = await act(options, step, { tenant: pass.tenant, signal: options.signal });
+    pass.observed = acted.amend(pass.observed);
+    pass.note(acted.event);
+    if (acted.forgetIntent === true && step.intent !== undefined) pass.forget(step.intent);
+  } catch (error) {
+    const failure = classifyFailure(step, error);
+    pass.failures.push(failure);
+    if (step.intent !== undefined && !failure.ambiguous && failure.kind !== 'bug') pass.forget(step.intent);
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * What does a failed step mean for the tenant? Errors of Fly, of our databases and of our own become one of the
+ * three kinds here and nowhere else, with the words that end up in `status.failure`.
+ */
+import { TerminalError, TransientError, WaitingError } from '../../controller/outcome.ts';
+import { DatabaseError } from '../../database/errors.ts';
+import { FlyError } from '../../fly/errors.ts';
+import type { StepKind } from './steps.ts';
+
+/** What was tried: a step of the plan, or looking at the world. */
+export interface Tried {
+  readonly kind: StepKind | 'observe';
+  readonly target: string;
+  readonly intent?: string;
+}
+
+/** One step that did not succeed. */
+export interface StepFailure {
+  readonly step: Tried;
+  readonly kind: 'transient' | 'waiting' | 'terminal' | 'bug';
+  readonly reason: string;
+  readonly message: string;
+  /** The effect may have taken place: what was asked for must be looked for before it is asked for again. */
+  readonly ambiguous: boolean;
+  /** Not sooner than this, whatever the back-off says. */
+  readonly minDelayMs?: number;
+  readonly cause: unknown;
+}
+
+/** The whole account is concerned, not the tenant: every tenant would be stalled, and an operator must act. */
+const ACCOUNT_REASONS: ReadonlySet<string> = new Set(['Unauthorized', 'Forbidden', 'QuotaExceeded']);
+const ACCOUNT_RETRY_MS = 60_000;
+/** The registry knew the image, the host does not see it yet (fly-api section 5.9). */
+const IMAGE_RETRY_MS = 10_000;
+const WAITING_RETRY_MS = 2_000;
+
+export function classifyFailure(step: Tried, error: unknown): StepFailure {
+  if (error instanceof FlyError) return flyFailure(step, error);
+  const base = { step, ambiguous: false, cause: error };
+  if (error instanceof WaitingError)
+    return {
+      ...base,
+      kind: 'waiting',
+      reason: error.reason,
+      message: error.message,
+      minDelayMs: error.retryAfterMs,
+    };
+  if (error instanceof TerminalError)
+    return { ...base, kind: 'terminal', reason: error.reason, message: error.message };
+  if (error instanceof TransientError)
+    return { ...base, kind: 'transient', reason: error.reason, message: error.message };
+  if (error instanceof DatabaseError && (error.kind === 'unavailable' || error.kind === 'busy'))
+    return {
+      ...base,
+      kind: 'transient',
+      reason: 'DatabaseUnavailable',
+      message: `cannot ${words(step.kind)} "${step.target}": ${error.message}`,
+    };
+  return {
+    ...base,
+    kind: 'bug',
+    reason: 'InternalError',
+    message: `cannot ${words(step.kind)} "${step.target}": an internal error, see the daemon's log`,
+  };
+}
+
+function flyFailure(step: Tried, error: FlyError): StepFailure {
+  const { reason, details, message } = error;
+  const base = { step, reason, message, ambiguous: error.ambiguous, cause: error };
+  if (ACCOUNT_REASONS.has(reason)) return { ...base, kind: 'transient', minDelayMs: ACCOUNT_RETRY_MS };
+  if (reason === 'ImageNotFound') return { ...base, kind: 'transient', minDelayMs: IMAGE_RETRY_MS };
+  // The plan was made against what is no longer so: nothing failed, look again.
+  if (reason === 'AlreadyExists' || reason === 'NotFound' || reason === 'MachineVersionChanged')
+    return { ...base, kind: 'waiting', minDelayMs: WAITING_RETRY_MS };
+  const delay = details.retryAfterMs ?? (error.kind === 'waiting' ? WAITING_RETRY_MS : undefined);
+  return { ...base, kind: error.kind, ...(delay !== undefined && { minDelayMs: delay }) };
+}
+
+/** `createVolume` reads "create volume". */
+export function words(kind: string): string {
+  return kind.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}
+
+const SEVERITY = { waiting: 0, transient: 1, bug: 2, terminal: 3 } as const;
+
+/** The failure that decides what happens to the whole pass: the gravest, and of equals the first. */
+export function gravest(failures: readonly StepFailure[]): StepFailure | undefined {
+  return failures.reduce<StepFailure | undefined>(
+    (worst, failure) =>
+      worst === undefined || SEVERITY[failure.kind] > SEVERITY[worst.kind] ? failure : worst,
+    undefined,
+  );
+}

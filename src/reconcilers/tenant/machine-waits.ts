@@ -1,0 +1,54 @@
+/**
+ * When has a machine left its present state? Fly's wait call blocks until then, so a tenant need not be looked
+ * at again and again. A wait only wakes the key; what is true then is for the pass to find out. Losing a wait
+ * costs time, never a change: the key is also queued for a look at a known time.
+ */
+import type { Fly } from '../../fly/fly.ts';
+import type { Wait } from './steps.ts';
+
+/** States in which a machine stays by itself; `settled` is Fly's word for any of them. */
+const SETTLED_STATES = ['started', 'stopped', 'suspended', 'failed', 'destroyed', 'settled'];
+/** Fly's longest. */
+const WAIT_TIMEOUT_MS = 60_000;
+/** Each open wait is one connection; beyond this many, tenants are looked at by the clock alone. */
+const MOST_WAITS = 1_000;
+
+export interface MachineWaits {
+  await(key: string, machine: NonNullable<Wait['machine']>): void;
+  /** Ends all waits. */
+  stop(): Promise<void>;
+}
+
+export function createMachineWaits(options: {
+  readonly fly: Pick<Fly, 'machines'>;
+  wake(key: string): void;
+}): MachineWaits {
+  const open = new Map<string, Promise<void>>();
+  const stopping = new AbortController();
+
+  async function wait(key: string, machine: NonNullable<Wait['machine']>): Promise<void> {
+    try {
+      const settled = await options.fly.machines.wait(
+        { app: machine.app, machineId: machine.machineId },
+        { states: SETTLED_STATES, version: machine.version, timeoutMs: WAIT_TIMEOUT_MS },
+        stopping.signal,
+      );
+      if (settled) options.wake(key);
+    } catch {
+      // Whatever went wrong, the look at a known time comes all the same, and meets the same trouble in the open.
+    } finally {
+      open.delete(key);
+    }
+  }
+
+  return {
+    await(key, machine) {
+      if (stopping.signal.aborted || open.has(key) || open.size >= MOST_WAITS) return;
+      open.set(key, wait(key, machine));
+    },
+    async stop() {
+      stopping.abort();
+      await Promise.all(open.values());
+    },
+  };
+}

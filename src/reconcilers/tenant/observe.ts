@@ -1,0 +1,154 @@
+/**
+ * What is the world of this tenant like? Reads only, all at the same time, and only what the plan needs. A
+ * failing read fails the whole look: a plan made from half a picture could create what exists.
+ */
+import type { TenantDatabases } from '../../database/tenant-databases.ts';
+import { FlyError } from '../../fly/errors.ts';
+import type { Fly } from '../../fly/fly.ts';
+import type { WireApp, WireMachine, WireVolume } from '../../fly/wire.ts';
+import { parseImage } from '../../tenant/image.ts';
+import { imageTag } from '../../tenant/names.ts';
+import type { Tenant } from '../../tenant/schema.ts';
+import type { Vault } from '../../vault/vault.ts';
+import { appOf } from './input.ts';
+import { NOTHING_OBSERVED, upsert, type Observed, type ObservedImage, type ObservedTag } from './observed.ts';
+import type { TenantSettings } from './settings.ts';
+
+export interface ObserveDependencies {
+  readonly fly: Fly;
+  readonly vault: Vault;
+  readonly databases: TenantDatabases;
+  readonly settings: TenantSettings;
+  /** Whether a tenant other than `uid` wants or runs the digest. */
+  digestUsedElsewhere(digest: string, uid: string): boolean;
+}
+
+/** Looks at everything that belongs to the tenant. Rejects with FlyError or a database error. */
+export async function observe(
+  dependencies: ObserveDependencies,
+  tenant: Tenant,
+  signal: AbortSignal,
+): Promise<Observed> {
+  const deleted = tenant.metadata.deletionTimestamp !== undefined;
+  if (deleted && tenant.spec.deletionPolicy === 'Orphan') return NOTHING_OBSERVED;
+  const uid = tenant.metadata.uid;
+  const [platform, vault, database, image, tag] = await Promise.all([
+    observePlatform(dependencies, tenant, signal),
+    dependencies.vault.describe(uid),
+    dependencies.databases.describe(uid),
+    deleted ? NOTHING_OBSERVED.image : observeImage(dependencies, tenant, signal),
+    deleted ? observeTag(dependencies, uid, signal) : undefined,
+  ]);
+  return { ...platform, vault, database, image, tag };
+}
+
+/** The app and what is in it. */
+async function observePlatform(
+  { fly, settings }: ObserveDependencies,
+  tenant: Tenant,
+  signal: AbortSignal,
+): Promise<Observed> {
+  const name = appOf(tenant);
+  // What is in an app that was never seen can only be asked for once the app is there.
+  const expected = tenant.status?.app !== undefined;
+  const early = expected ? observeContents(fly, tenant, signal) : undefined;
+  // Awaited below only when the app is there; until then its failure is nobody's.
+  early?.catch(() => undefined);
+  const app = await findApp(fly, name, signal);
+  if (app === 'taken') return { ...NOTHING_OBSERVED, appTaken: true };
+  if (app === undefined) return NOTHING_OBSERVED;
+  if (app.organization?.slug !== undefined && app.organization.slug !== settings.orgSlug)
+    return { ...NOTHING_OBSERVED, app };
+  return { ...NOTHING_OBSERVED, app, ...(await (early ?? observeContents(fly, tenant, signal))) };
+}
+
+async function findApp(fly: Fly, name: string, signal: AbortSignal): Promise<WireApp | 'taken' | undefined> {
+  try {
+    return await fly.apps.get(name, signal);
+  } catch (error) {
+    if (error instanceof FlyError && error.reason === 'NameTaken') return 'taken';
+    throw error;
+  }
+}
+
+type Contents = Pick<Observed, 'addresses' | 'certificates' | 'volumes' | 'secrets' | 'machines'>;
+
+async function observeContents(fly: Fly, tenant: Tenant, signal: AbortSignal): Promise<Contents> {
+  const app = appOf(tenant);
+  const [addresses, certificates, volumes, secrets, machines] = await Promise.all([
+    fly.network.listAddresses(app, signal),
+    fly.certificates.list(app, signal),
+    observeVolumes(fly, tenant, signal),
+    fly.secrets.list(app, undefined, signal),
+    observeMachines(fly, tenant, signal),
+  ]);
+  return { addresses, certificates, volumes, secrets, machines };
+}
+
+/** The list lags behind: a recorded volume that it lacks is asked for by its id before it counts as lost. */
+async function observeVolumes(fly: Fly, tenant: Tenant, signal: AbortSignal): Promise<WireVolume[]> {
+  const app = appOf(tenant);
+  const listed = await fly.volumes.list(app, signal);
+  const recorded = tenant.status?.volume?.id;
+  if (recorded === undefined || listed.some((volume) => volume.id === recorded)) return listed;
+  const found = await fly.volumes.get(app, recorded, signal);
+  return found === undefined ? listed : upsert(listed, found);
+}
+
+/**
+ * The recorded machine by its id, which is fresher than the list and under a wider rate limit; the list when
+ * there is none. A tenant that is being deleted always gets the list: nothing may be left behind.
+ */
+async function observeMachines(fly: Fly, tenant: Tenant, signal: AbortSignal): Promise<WireMachine[]> {
+  const app = appOf(tenant);
+  const machineId = tenant.status?.machine?.id;
+  const deleted = tenant.metadata.deletionTimestamp !== undefined;
+  const recorded = machineId === undefined ? undefined : await fly.machines.get({ app, machineId }, signal);
+  const alive = recorded !== undefined && recorded.state !== 'destroyed' && recorded.state !== 'destroying';
+  if (alive && !deleted) return [recorded];
+  const listed = await fly.machines.list(app, signal);
+  const gone = machineId !== undefined && !alive;
+  const others = gone ? listed.filter((machine) => machine.id !== machineId) : listed;
+  return alive ? upsert(others, recorded) : others;
+}
+
+/** Resolves the image unless this generation's is pinned already. */
+async function observeImage(
+  { fly }: ObserveDependencies,
+  tenant: Tenant,
+  signal: AbortSignal,
+): Promise<ObservedImage> {
+  const reference = tenant.spec.image;
+  const image = reference === undefined ? undefined : parseImage(reference);
+  if (reference === undefined || image === undefined) return { state: 'none' };
+  const pinned = tenant.status?.image;
+  const current = pinned?.reference === reference && pinned.generation === tenant.metadata.generation;
+  if (current) return { state: 'resolved', reference, digest: pinned.digest };
+  // The digest cannot have changed since it was found: only whether a tag moved is worth a look.
+  if (pinned?.reference === reference && image.digest !== undefined)
+    return { state: 'resolved', reference, digest: image.digest };
+  const digest = await fly.registry.resolve(
+    {
+      registry: image.registry,
+      repository: image.repository,
+      reference: image.digest ?? image.tag ?? 'latest',
+    },
+    signal,
+  );
+  return digest === undefined ? { state: 'missing', reference } : { state: 'resolved', reference, digest };
+}
+
+async function observeTag(
+  { fly, settings, digestUsedElsewhere }: ObserveDependencies,
+  uid: string,
+  signal: AbortSignal,
+): Promise<ObservedTag | undefined> {
+  const repository = settings.sharedRegistryApp;
+  const tag = imageTag(uid);
+  const digest = await fly.registry.resolve(
+    { registry: settings.registryHost, repository, reference: tag },
+    signal,
+  );
+  if (digest === undefined) return undefined;
+  return { repository, tag, digest, usedElsewhere: digestUsedElsewhere(digest, uid) };
+}

@@ -1,0 +1,208 @@
+/**
+ * The one machine. Restart, resume, deploy and scale are all the same move: an update guarded by the machine's
+ * version, whose config carries what it was made for. Whether it happened can therefore always be read from Fly,
+ * and it happens once whatever crashes in between.
+ */
+import type { WireMachine, WireMachineEvent } from '../../../fly/wire.ts';
+import { appOf, graceLeftMs, LOOK_INTERVAL_MS, type PlanInput } from '../input.ts';
+import { NAMED_GRACE_MS, WEDGED_AFTER_MS } from '../settings.ts';
+import { settled, waiting, working, type DraftStep, type PartPlan } from '../steps.ts';
+import { desiredConfig, differences } from './machine-config.ts';
+import { findMachine, machineName, METADATA } from './machine-identity.ts';
+import { chooseVolume } from './volume.ts';
+
+const RESTING = new Set(['stopped', 'suspended', 'created', 'failed']);
+/** Stands for the volume's id in a plan that makes the volume first. */
+const VOLUME_TO_COME = '(the volume to be created)';
+const HOST_RECHECK_MS = 30_000;
+/** While a machine changes state its wait call ends sooner than this; a plain look is the safety net. */
+const TRANSITION_RECHECK_MS = 5_000;
+
+/** Sets MachineReady. True also for a machine that Fly's proxy has stopped because nobody uses it. */
+export function planMachine(input: PlanInput): PartPlan {
+  const { tenant, observed } = input;
+  const machine = findMachine(tenant, observed.machines);
+  const image = observed.image;
+  if (image.state === 'none') return withoutImage(input, machine);
+  if (machine === undefined) return withoutMachine(input);
+  const app = appOf(tenant);
+  if (machine.config === undefined)
+    return waiting({
+      reason: 'HostUnreachable',
+      message: `the host of machine "${machine.id}" does not answer; Fly brings it back or moves the machine`,
+      retryAfterMs: HOST_RECHECK_MS,
+    });
+  if (machine.state !== 'started' && !RESTING.has(machine.state)) return inTransition(input, machine);
+  const volumeId = chooseVolume(input)?.id ?? VOLUME_TO_COME;
+  const mounted = machine.config.mounts?.[0]?.volume;
+  // The image is not known (yet): its part says so, and what runs is left alone meanwhile.
+  if (image.state === 'missing') return settled('Unchanged', `machine "${machine.id}" is left as it is`);
+  if (mounted !== volumeId)
+    return working('ReplacingMachine', `machine "${machine.id}" is being replaced`, [
+      {
+        kind: 'destroyMachine',
+        app,
+        machineId: machine.id,
+        target: machine.id,
+        why: `it mounts ${mounted ?? 'no volume'}, the tenant's volume is ${volumeId}, and Fly cannot swap mounts`,
+      },
+    ]);
+  const config = desiredConfig(input, { digest: image.digest, volumeId, machine });
+  const changes = differences(config, machine.config);
+  if (changes.length > 0) return update({ input, machine, config, changes });
+  return power(input, machine);
+}
+
+function withoutImage({ tenant }: PlanInput, machine: WireMachine | undefined): PartPlan {
+  if (machine === undefined) return settled('AwaitingDeploy', 'no image is deployed yet');
+  return working('DestroyingMachine', `machine "${machine.id}" is being destroyed`, [
+    {
+      kind: 'destroyMachine',
+      app: appOf(tenant),
+      machineId: machine.id,
+      target: machine.id,
+      why: 'the spec has no image any more',
+    },
+  ]);
+}
+
+function withoutMachine(input: PlanInput): PartPlan {
+  const { tenant, observed } = input;
+  if (tenant.spec.state === 'Suspended') return settled('Suspended', 'no machine is needed while suspended');
+  if (observed.image.state !== 'resolved')
+    return settled('AwaitingImage', 'the machine is created once the image is found');
+  if (graceLeftMs(input, 'machine', NAMED_GRACE_MS) > 0)
+    return waiting({
+      reason: 'MachineNotVisibleYet',
+      message: 'the machine was asked for and does not show yet',
+      retryAfterMs: LOOK_INTERVAL_MS,
+    });
+  const volume = chooseVolume(input);
+  const config = desiredConfig(input, {
+    digest: observed.image.digest,
+    volumeId: volume?.id ?? VOLUME_TO_COME,
+  });
+  const recorded = tenant.status?.machine;
+  return working('CreatingMachine', 'the machine is being created', [
+    {
+      kind: 'createMachine',
+      app: appOf(tenant),
+      name: machineName(tenant),
+      region: volume?.region ?? tenant.spec.region,
+      config: { ...config, metadata: { ...config.metadata, [METADATA.wake]: 'yes' } },
+      target: machineName(tenant),
+      why:
+        recorded === undefined
+          ? 'the tenant has no machine'
+          : `machine ${recorded.id} does not exist any more`,
+      intent: 'machine',
+    },
+  ]);
+}
+
+function inTransition(input: PlanInput, machine: WireMachine): PartPlan {
+  const forMs = input.now - (Date.parse(machine.updated_at ?? '') || input.now);
+  const wedged = forMs > WEDGED_AFTER_MS;
+  const previous = input.tenant.status?.conditions?.find(({ type }) => type === 'MachineReady');
+  // The cause of a transition is known when it is begun, and kept until the machine has settled.
+  const begun = previous?.status === 'False' && BEGUN.has(previous.reason) ? previous.reason : undefined;
+  return waiting({
+    reason: wedged ? 'MachineWedged' : (begun ?? 'MachineInTransition'),
+    message: wedged
+      ? `machine "${machine.id}" has been ${machine.state} for more than ten minutes; see it on Fly`
+      : `machine "${machine.id}" is ${machine.state}`,
+    retryAfterMs: wedged ? HOST_RECHECK_MS : TRANSITION_RECHECK_MS,
+    machine: { app: appOf(input.tenant), machineId: machine.id, version: machine.instance_id },
+  });
+}
+
+/** Reasons of MachineReady that name why a machine is on its way to another state. */
+const BEGUN: ReadonlySet<string> = new Set([
+  'CreatingMachine',
+  'Restarting',
+  'Resuming',
+  'Suspending',
+  'Deploying',
+  'UpdatingMachine',
+  'StartingMachine',
+]);
+
+function update(options: {
+  readonly input: PlanInput;
+  readonly machine: WireMachine;
+  readonly config: NonNullable<WireMachine['config']>;
+  readonly changes: readonly string[];
+}): PartPlan {
+  const { input, machine, config, changes } = options;
+  const { reason, wakes } = purpose(changes, input);
+  const running = input.tenant.spec.state === 'Running';
+  const launch = running && (machine.state === 'started' || machine.state === 'failed');
+  const wake = running && (launch || wakes || needsStart(machine));
+  return working(reason, `machine "${machine.id}" is being updated`, [
+    {
+      kind: 'updateMachine',
+      app: appOf(input.tenant),
+      machineId: machine.id,
+      currentVersion: machine.instance_id,
+      config: { ...config, metadata: { ...config.metadata, [METADATA.wake]: wake ? 'yes' : 'no' } },
+      launch,
+      changes,
+      target: machine.id,
+      why: `it differs from the spec in ${changes.join(', ')}`,
+    },
+  ]);
+}
+
+/** Why the config changes, and whether an idle machine is to be started afterwards for it. */
+function purpose(changes: readonly string[], { tenant }: PlanInput): { reason: string; wakes: boolean } {
+  const state = `metadata.${METADATA.state}`;
+  if (changes.includes(state) && tenant.spec.state === 'Suspended')
+    return { reason: 'Suspending', wakes: false };
+  if (changes.includes(state)) return { reason: 'Resuming', wakes: true };
+  if (changes.includes('image')) return { reason: 'Deploying', wakes: true };
+  if (changes.includes(`metadata.${METADATA.restartedAt}`)) return { reason: 'Restarting', wakes: true };
+  return { reason: 'UpdatingMachine', wakes: false };
+}
+
+function power(input: PlanInput, machine: WireMachine): PartPlan {
+  const { tenant } = input;
+  const step = { app: appOf(tenant), machineId: machine.id, target: machine.id };
+  if (tenant.spec.state === 'Suspended') {
+    if (machine.state !== 'started')
+      return settled('Suspended', `machine "${machine.id}" is ${machine.state}`);
+    const stop: DraftStep = {
+      kind: 'stopMachine',
+      ...step,
+      why: 'the spec says Suspended, the machine runs',
+    };
+    return working('Suspending', `machine "${machine.id}" is being stopped`, [stop]);
+  }
+  if (machine.state === 'started') return settled('Started', `machine "${machine.id}" is started`);
+  if (!needsStart(machine))
+    return settled('Idle', `machine "${machine.id}" is ${machine.state}; the next request starts it`);
+  const start: DraftStep = {
+    kind: 'startMachine',
+    ...step,
+    why: `it was to be started and is ${machine.state}`,
+  };
+  const reason = input.tenant.status?.conditions?.find(({ type }) => type === 'MachineReady')?.reason;
+  const begun = reason !== undefined && BEGUN.has(reason) ? reason : 'StartingMachine';
+  return working(begun, `machine "${machine.id}" is being started`, [start]);
+}
+
+/**
+ * Whether the machine was to be started and never was. A machine that did start and rests now was stopped by
+ * Fly's proxy or ended by itself: starting it again would wake every idle tenant.
+ */
+export function needsStart(machine: WireMachine): boolean {
+  if (machine.config?.metadata?.[METADATA.wake] !== 'yes') return false;
+  return !startedSinceUpdate(machine.events ?? []);
+}
+
+/** Events come newest first; a start before the latest update speaks of an older version. */
+function startedSinceUpdate(events: readonly WireMachineEvent[]): boolean {
+  const update = events.findIndex((event) => event.type === 'update' || event.type === 'launch');
+  const since = update === -1 ? events : events.slice(0, update);
+  // Events older than the newest fifty are dropped: without the update's own event, it was long ago.
+  return update === -1 || since.some((event) => event.type === 'start' && event.status !== 'starting');
+}

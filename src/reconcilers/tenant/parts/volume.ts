@@ -1,0 +1,108 @@
+/**
+ * The one data volume. Fly makes a second volume without a word, and an empty volume mounted over live data is
+ * the worst thing that can happen to a tenant (controllers.md section 3). So: asking is journaled, a tenant that
+ * ever had a volume never gets another one unless its spec names the lost one, and only volumes that were never
+ * mounted are ever destroyed as surplus.
+ */
+import type { WireVolume } from '../../../fly/wire.ts';
+import { VOLUME_NAME } from '../../../tenant/names.ts';
+import { appOf, graceLeftMs, LOOK_INTERVAL_MS, type PlanInput } from '../input.ts';
+import { UNNAMED_GRACE_MS } from '../settings.ts';
+import { blocked, settled, waiting, working, type DraftStep, type PartPlan } from '../steps.ts';
+import { findMachine } from './machine-identity.ts';
+
+/** Journal key of growing a volume: the machine must be restarted unless Fly said that it need not. */
+export const EXTEND_INTENT = 'volumeExtension';
+
+/**
+ * The tenant's volume among those of its app: the one that its machine holds (Fly's migrations change ids),
+ * else the recorded one, else the oldest of our name.
+ */
+export function chooseVolume({ tenant, observed }: PlanInput): WireVolume | undefined {
+  const machine = findMachine(tenant, observed.machines);
+  const recorded = tenant.status?.volume?.id;
+  const named = observed.volumes
+    .filter((volume) => volume.name === VOLUME_NAME || tenant.spec.adopt !== undefined)
+    .sort((a, b) => ((a.created_at ?? '') + a.id < (b.created_at ?? '') + b.id ? -1 : 1));
+  return (
+    (machine && observed.volumes.find((volume) => volume.attached_machine_id === machine.id)) ??
+    observed.volumes.find((volume) => volume.id === recorded) ??
+    (recorded === undefined || recorded === tenant.spec.acknowledgedVolumeLoss ? named[0] : undefined)
+  );
+}
+
+/** Sets VolumeReady. Problem: VolumeLost. */
+export function planVolume(input: PlanInput): PartPlan {
+  const { tenant, observed } = input;
+  const chosen = chooseVolume(input);
+  if (chosen === undefined) return planMissing(input);
+  const app = appOf(tenant);
+  const steps: DraftStep[] = surplus(input, chosen).map((volume) => ({
+    kind: 'destroyVolume',
+    app,
+    volumeId: volume.id,
+    target: volume.id,
+    why: `the tenant's volume is ${chosen.id}; this one was never mounted and is left over from a lost answer`,
+  }));
+  if (chosen.size_gb < tenant.spec.volumeGb)
+    steps.unshift({
+      kind: 'extendVolume',
+      app,
+      volumeId: chosen.id,
+      sizeGb: tenant.spec.volumeGb,
+      target: chosen.id,
+      why: `the volume has ${chosen.size_gb} GB, spec.volumeGb is ${tenant.spec.volumeGb}`,
+      // With no machine there is nothing to restart.
+      ...(observed.machines.length > 0 && { intent: EXTEND_INTENT }),
+    });
+  if (steps.length > 0)
+    return working('UpdatingVolume', `volume "${chosen.id}" is being brought in line`, steps);
+  return settled('Created', `volume "${chosen.id}" has ${chosen.size_gb} GB`);
+}
+
+function planMissing(input: PlanInput): PartPlan {
+  const { tenant } = input;
+  const recorded = tenant.status?.volume;
+  if (graceLeftMs(input, 'volume', UNNAMED_GRACE_MS) > 0)
+    return waiting({
+      reason: 'VolumeNotVisibleYet',
+      message: 'the volume was asked for and does not show yet',
+      retryAfterMs: LOOK_INTERVAL_MS,
+    });
+  if (recorded !== undefined && recorded.id !== tenant.spec.acknowledgedVolumeLoss)
+    return blocked({
+      reason: 'VolumeLost',
+      message:
+        `cannot find volume "${recorded.id}": the tenant's data is not where it was; restore the volume on Fly, or ` +
+        `set spec.acknowledgedVolumeLoss to "${recorded.id}" to go on with an empty one`,
+    });
+  const app = appOf(tenant);
+  return working('CreatingVolume', `a volume of ${tenant.spec.volumeGb} GB is being created`, [
+    {
+      kind: 'createVolume',
+      app,
+      name: VOLUME_NAME,
+      region: tenant.spec.region,
+      sizeGb: tenant.spec.volumeGb,
+      memoryMb: tenant.spec.memoryMb,
+      target: app,
+      why:
+        recorded === undefined ? 'the tenant has no volume' : `the loss of "${recorded.id}" is acknowledged`,
+      intent: 'volume',
+    },
+  ]);
+}
+
+/** Left over from lost answers: ours by name, free, and never mounted (Fly reports no file system yet). */
+function surplus({ tenant, observed }: PlanInput, chosen: WireVolume): WireVolume[] {
+  if (tenant.spec.adopt !== undefined || tenant.status?.volume?.id !== chosen.id) return [];
+  return observed.volumes.filter(
+    (volume) =>
+      volume.id !== chosen.id &&
+      volume.name === VOLUME_NAME &&
+      !volume.attached_machine_id &&
+      !volume.attached_alloc_id &&
+      !volume.fstype &&
+      !volume.blocks,
+  );
+}

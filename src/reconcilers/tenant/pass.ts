@@ -1,0 +1,165 @@
+/**
+ * What is carried along while one pass over a tenant runs, and how is it written down? The status is also the
+ * journal: before a step that Fly would do twice, the intent is written by compare-and-swap, so two controllers
+ * can never both begin it, and a crash at any point leaves a trace to look for.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { TransientError } from '../../controller/outcome.ts';
+import type { ReconcileContext } from '../../controller/pass.ts';
+import { ConflictError, type TenantEvent, type TenantStore } from '../../store/store.ts';
+import type { Tenant, TenantStatus } from '../../tenant/schema.ts';
+import type { StepFailure } from './failures.ts';
+import type { Observed } from './observed.ts';
+import { planTenant } from './plan.ts';
+import { report, reportUnobserved } from './report.ts';
+import type { TenantSettings } from './settings.ts';
+import type { Plan, Step } from './steps.ts';
+
+export interface PassOptions {
+  readonly store: Pick<TenantStore, 'get' | 'updateStatus'>;
+  readonly settings: TenantSettings;
+  readonly context: ReconcileContext;
+  readonly tenant: Tenant;
+  readonly observed: Observed;
+  now(): number;
+}
+
+/** How often a status write is repeated because the spec was edited meanwhile. */
+const WRITE_ATTEMPTS = 5;
+
+/** One pass over one tenant, from what was observed to what is written. */
+export class Pass {
+  readonly #options: PassOptions;
+  readonly failures: StepFailure[] = [];
+  readonly #unwritten: TenantEvent[] = [];
+  /** As the pass began with it, but its status may be ahead of the store by what was forgotten. */
+  #tenant: Tenant;
+  /** As the store has it. */
+  #stored: Tenant;
+  #superseded = false;
+  observed: Observed;
+  /** Whether any step was tried: what is known then comes from answers, not from a look. */
+  acted = false;
+
+  constructor(options: PassOptions) {
+    this.#options = options;
+    this.#tenant = options.tenant;
+    this.#stored = options.tenant;
+    this.observed = options.observed;
+  }
+
+  /** The tenant as this pass began with it, with the status as last written. */
+  get tenant(): Tenant {
+    return this.#tenant;
+  }
+
+  /** The spec was edited or the tenant deleted since the pass began: no new step is begun. */
+  get superseded(): boolean {
+    return this.#superseded;
+  }
+
+  plan(): Plan {
+    const { settings, now } = this.#options;
+    return planTenant({ tenant: this.#tenant, observed: this.observed, settings, now: now() });
+  }
+
+  /** Tells of an event with the next write. */
+  note(event: TenantEvent): void {
+    this.#unwritten.push(event);
+  }
+
+  /** Takes an intent out of the journal: the thing was definitely not made, or need not be remembered. */
+  forget(intent: string): void {
+    const { [intent]: _, ...requested } = this.#tenant.status?.requested ?? {};
+    this.#tenant = { ...this.#tenant, status: { ...this.#tenant.status, requested } };
+  }
+
+  /**
+   * Writes status, intents of the steps about to begin, and events; nothing when nothing changed. Throws
+   * TransientError when somebody else wrote the status meanwhile: this replica may not be the one to act.
+   */
+  async write(plan: Plan, beginning: readonly Step[]): Promise<void> {
+    const { settings, context, now } = this.#options;
+    const at = now();
+    const { observed, failures } = this;
+    const tenant = this.#tenant;
+    const attempt = { number: context.attempt, retryDelayMs: context.retryDelayMs };
+    const told = report({ tenant, observed, settings, now: at, plan, failures, attempt });
+    await this.#writeReport(withIntents(told.status, beginning, at), told.events);
+  }
+
+  /** Writes that nothing could be observed. */
+  async writeUnobserved(failure: StepFailure): Promise<void> {
+    const { context, now } = this.#options;
+    const attempt = { number: context.attempt, retryDelayMs: context.retryDelayMs };
+    const told = reportUnobserved({ tenant: this.#tenant, failure, attempt, now: now() });
+    await this.#writeReport(told.status, told.events);
+  }
+
+  async #writeReport(status: TenantStatus, events: readonly TenantEvent[]): Promise<void> {
+    const unwritten = [...this.#unwritten, ...events];
+    if (isDeepStrictEqual(status, this.#stored.status) && unwritten.length === 0) return;
+    const before = this.#stored.status?.phase;
+    await this.#swap(status, unwritten);
+    this.#unwritten.length = 0;
+    if (before !== status.phase) this.#logPhase(before, status);
+  }
+
+  async #swap(status: TenantStatus, events: readonly TenantEvent[]): Promise<void> {
+    const { store } = this.#options;
+    let current = this.#stored;
+    for (let attempt = 1; attempt <= WRITE_ATTEMPTS; attempt += 1) {
+      try {
+        this.#accept(await store.updateStatus({ metadata: current.metadata, status }, events));
+        return;
+      } catch (error) {
+        if (!(error instanceof ConflictError)) throw error;
+        current = await this.#reread(current);
+      }
+    }
+    throw conflict(this.#tenant);
+  }
+
+  /** An edit of the spec is no reason to lose what was done; another writer of the status is. */
+  async #reread(current: Tenant): Promise<Tenant> {
+    const fresh = await this.#options.store.get(current.metadata);
+    const same =
+      fresh?.metadata.uid === current.metadata.uid && isDeepStrictEqual(fresh.status, current.status);
+    if (fresh === undefined || !same) throw conflict(current);
+    return fresh;
+  }
+
+  #accept(stored: Tenant): void {
+    const { generation, deletionTimestamp } = this.#tenant.metadata;
+    this.#superseded ||=
+      stored.metadata.generation !== generation || stored.metadata.deletionTimestamp !== deletionTimestamp;
+    this.#stored = stored;
+    this.#tenant = { ...this.#tenant, status: stored.status };
+  }
+
+  #logPhase(before: string | undefined, status: TenantStatus): void {
+    const ready = status.conditions?.find(({ type }) => type === 'Ready');
+    const { namespace, name } = this.#tenant.metadata;
+    this.#options.context.log.info(
+      { phase: status.phase, reason: ready?.reason },
+      `tenant ${namespace}/${name}: ${before ?? 'new'} -> ${status.phase ?? 'unknown'} (${ready?.message ?? ''})`,
+    );
+  }
+}
+
+function withIntents(status: TenantStatus, beginning: readonly Step[], now: number): TenantStatus {
+  const intents = beginning.flatMap((step) => step.intent ?? []);
+  if (intents.length === 0) return status;
+  const at = new Date(now).toISOString();
+  return {
+    ...status,
+    requested: { ...status.requested, ...Object.fromEntries(intents.map((key) => [key, at])) },
+  };
+}
+
+function conflict({ metadata }: Tenant): TransientError {
+  return new TransientError(
+    'StatusConflict',
+    `cannot report tenant "${metadata.namespace}/${metadata.name}": its status was written by somebody else`,
+  );
+}

@@ -1,0 +1,70 @@
+/**
+ * What has to be done? A pure function from what is desired and what is observed to the steps between them.
+ * Each part plans for itself (parts/); here they are put in order by what they need:
+ *
+ *   credentials ─▶ database ───────────────┐
+ *   app ─▶ network, volume, certificate    ├─▶ machine
+ *   app, credentials ─▶ secrets ───────────┤
+ *   image ─────────────────────────────────┘
+ *
+ * A certificate does not hold the machine up: whether it can be requested and issued depends on DNS.
+ */
+import { compose, mapParts } from './compose.ts';
+import type { PlanInput } from './input.ts';
+import { planApp } from './parts/app.ts';
+import { planCertificates } from './parts/certificate.ts';
+import { planCredentials, planDatabase } from './parts/database.ts';
+import { planImage } from './parts/image.ts';
+import { planMachine } from './parts/machine.ts';
+import { planNetwork } from './parts/network.ts';
+import { planSecrets } from './parts/secrets.ts';
+import { planVolume } from './parts/volume.ts';
+import { planDeletion } from './plan-deletion.ts';
+import { blocked, type Part, type PartPlan, type Plan } from './steps.ts';
+
+const NEEDS: Readonly<Record<Part, readonly Part[]>> = {
+  credentials: [],
+  database: ['credentials'],
+  app: [],
+  network: ['app'],
+  volume: ['app'],
+  secrets: ['app', 'credentials'],
+  certificate: ['app'],
+  image: [],
+  machine: ['database', 'app', 'network', 'volume', 'secrets', 'image'],
+};
+
+const PLANNERS: Readonly<Record<Part, (input: PlanInput) => PartPlan>> = {
+  credentials: planCredentials,
+  database: planDatabase,
+  app: planApp,
+  network: planNetwork,
+  volume: planVolume,
+  secrets: planSecrets,
+  certificate: planCertificates,
+  image: planImage,
+  machine: planMachine,
+};
+
+/** The plan for a tenant as it is desired and observed: to bring it about, or when it is deleted, to end it. */
+export function planTenant(input: PlanInput): Plan {
+  if (input.tenant.metadata.deletionTimestamp !== undefined) return planDeletion(input);
+  return compose(
+    mapParts((part) => withFailure(input, PLANNERS[part](input))),
+    NEEDS,
+  );
+}
+
+/**
+ * A step that failed for good is not tried again until the spec, a retry (which is a spec change) or a secret
+ * changes: until then its part is blocked with the very words of the failure.
+ */
+function withFailure({ tenant, observed }: PlanInput, plan: PartPlan): PartPlan {
+  const failure = tenant.status?.failure;
+  if (failure === undefined || !failure.terminal) return plan;
+  const current =
+    failure.generation === tenant.metadata.generation &&
+    (failure.secretsRevision ?? 0) === (observed.vault?.revision ?? 0);
+  if (!current || !plan.steps.some((step) => step.kind === failure.step)) return plan;
+  return blocked({ reason: failure.reason, message: failure.message });
+}

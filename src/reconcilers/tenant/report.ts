@@ -1,0 +1,192 @@
+/**
+ * What is to be said of a tenant? A pure function from what was desired, observed, planned and what failed to
+ * the status and the events that tell of the change. It runs on every path; the result is written only when it
+ * differs from what is stored, so a pass that changes nothing writes nothing.
+ */
+import type { TenantEvent } from '../../store/store.ts';
+import { findCondition, mergeConditions } from '../../tenant/conditions.ts';
+import { addressType } from './parts/network.ts';
+import { findMachine } from './parts/machine-identity.ts';
+import { imageIntent } from './parts/image.ts';
+import { chooseVolume } from './parts/volume.ts';
+import type { Failure, Tenant, TenantStatus } from '../../tenant/schema.ts';
+import { gravest, type StepFailure } from './failures.ts';
+import { findings } from './findings.ts';
+import { appOf, hostnameOf, type PlanInput } from './input.ts';
+import { phaseOf } from './phase.ts';
+import { transitionEvents } from './transition-events.ts';
+import type { Plan } from './steps.ts';
+
+export interface Attempt {
+  /** 1 when the pass before did not fail. */
+  readonly number: number;
+  /** Delay before the next attempt if this one fails. */
+  readonly retryDelayMs: number;
+}
+
+export interface ReportInput extends PlanInput {
+  readonly plan: Plan;
+  readonly failures: readonly StepFailure[];
+  readonly attempt: Attempt;
+}
+
+export interface Report {
+  readonly status: TenantStatus;
+  readonly events: readonly TenantEvent[];
+}
+
+/** The status that is true now, and what happened on the way to it. */
+export function report(input: ReportInput): Report {
+  const { tenant, observed, plan, failures, now } = input;
+  const before = tenant.status;
+  const worst = gravest(failures);
+  const failure = failureOf(input, worst);
+  const stalled =
+    failure?.terminal === true || Object.values(plan.parts).some((part) => part.problem !== undefined);
+  const judged = findings({ ...input, failure, stalled });
+  const conditions = mergeConditions({
+    previous: before?.conditions,
+    findings: judged,
+    generation: tenant.metadata.generation,
+    now,
+  });
+  const image = imageOf(input);
+  const requested = requestedOf(input);
+  const machine = findMachine(tenant, observed.machines);
+  const volume = chooseVolume(input);
+  const status: TenantStatus = {
+    observedGeneration: tenant.metadata.generation,
+    ...(observed.vault !== undefined && { observedSecretsRevision: observed.vault.revision }),
+    phase: phaseOf({ tenant, findings: judged }),
+    conditions,
+    ...(observed.app !== undefined && { app: { name: appOf(tenant), id: observed.app.id } }),
+    // Never forgotten once made, except when its loss is acknowledged and another one is there.
+    ...(volume !== undefined
+      ? { volume: { id: volume.id, sizeGb: volume.size_gb, region: volume.region } }
+      : before?.volume !== undefined && { volume: before.volume }),
+    ...(machine !== undefined && {
+      machine: {
+        id: machine.id,
+        version: machine.instance_id,
+        state: machine.state,
+        ...(machine.image_ref?.digest !== undefined && { imageDigest: machine.image_ref.digest }),
+        ...(machine.config?.guest?.memory_mb !== undefined && { memoryMb: machine.config.guest.memory_mb }),
+      },
+    }),
+    ...(image !== undefined && { image }),
+    addresses: observed.addresses
+      .filter((address) => addressType(address) !== 'other')
+      .map(({ ip }) => ip)
+      .sort(),
+    hostname: hostnameOf(tenant, input.settings),
+    url: `https://${hostnameOf(tenant, input.settings)}`,
+    ...(Object.keys(requested).length > 0 && { requested }),
+    ...(failure !== undefined && { failure }),
+  };
+  return { status, events: transitionEvents({ tenant, status, plan, worst }) };
+}
+
+/**
+ * What is said when the world could not be looked at: of a tenant that was as it should be, nothing (an outage
+ * of Fly is no reason to write ten thousand rows); of any other, why nothing moves.
+ */
+export function reportUnobserved(input: {
+  readonly tenant: Tenant;
+  readonly failure: StepFailure;
+  readonly attempt: Attempt;
+  readonly now: number;
+}): Report {
+  const { tenant, failure, attempt, now } = input;
+  const before = tenant.status ?? {};
+  const { generation, deletionTimestamp } = tenant.metadata;
+  const settled =
+    findCondition(before.conditions, 'Ready')?.status === 'True' && before.observedGeneration === generation;
+  if (settled && deletionTimestamp === undefined) return { status: before, events: [] };
+  const { reason, message } = failure;
+  const changed = mergeConditions({
+    previous: before.conditions,
+    findings: [
+      { type: 'Ready', status: 'False', reason, message },
+      { type: 'Reconciling', status: 'True', reason, message },
+    ],
+    generation,
+    now,
+  });
+  const kept = (before.conditions ?? []).filter(({ type }) => type !== 'Ready' && type !== 'Reconciling');
+  return {
+    status: {
+      ...before,
+      phase: deletionTimestamp === undefined ? (before.phase ?? 'pending') : 'deleting',
+      conditions: [...changed, ...kept],
+      failure: failureRecord({
+        failure,
+        attempt,
+        now,
+        generation,
+        secretsRevision: before.observedSecretsRevision ?? 0,
+      }),
+    },
+    events: [{ type: 'Warning', reason, message }],
+  };
+}
+
+/** Pinned before any machine gets it; kept while the registry is asked anew for the next generation. */
+function imageOf({ tenant, observed }: PlanInput): TenantStatus['image'] {
+  if (observed.image.state === 'resolved')
+    return {
+      reference: observed.image.reference,
+      digest: observed.image.digest,
+      generation: tenant.metadata.generation,
+    };
+  return tenant.spec.image === undefined ? undefined : tenant.status?.image;
+}
+
+/** The journal of what was asked for, without image look-ups of other generations. */
+function requestedOf({ tenant, observed, now }: PlanInput): Record<string, string> {
+  const looking = imageIntent(tenant.metadata.generation);
+  const kept = Object.entries(tenant.status?.requested ?? {}).filter(
+    ([intent]) => !intent.startsWith('image/') || (intent === looking && observed.image.state === 'missing'),
+  );
+  const requested = Object.fromEntries(kept);
+  if (observed.image.state === 'missing' && requested[looking] === undefined)
+    requested[looking] = new Date(now).toISOString();
+  return requested;
+}
+
+/** What stands in the way; a wait is no failure, and an earlier terminal one stays until something changes. */
+function failureOf(input: ReportInput, worst: StepFailure | undefined): Failure | undefined {
+  const { tenant, observed, attempt, now } = input;
+  const generation = tenant.metadata.generation;
+  const secretsRevision = observed.vault?.revision ?? 0;
+  if (worst === undefined || worst.kind === 'waiting') {
+    const earlier = tenant.status?.failure;
+    const stands =
+      earlier?.terminal === true &&
+      earlier.generation === generation &&
+      earlier.secretsRevision === secretsRevision;
+    return stands ? earlier : undefined;
+  }
+  return failureRecord({ failure: worst, attempt, now, generation, secretsRevision });
+}
+
+function failureRecord(options: {
+  readonly failure: StepFailure;
+  readonly attempt: Attempt;
+  readonly now: number;
+  readonly generation: number;
+  readonly secretsRevision: number;
+}): Failure {
+  const { failure, attempt, now, generation, secretsRevision } = options;
+  const terminal = failure.kind === 'terminal';
+  const delayMs = Math.max(attempt.retryDelayMs, failure.minDelayMs ?? 0);
+  return {
+    step: failure.step.kind,
+    reason: failure.reason,
+    message: failure.message.slice(0, 1024),
+    attempts: attempt.number,
+    terminal,
+    generation,
+    secretsRevision,
+    ...(!terminal && { nextAttemptAt: new Date(now + delayMs).toISOString() }),
+  };
+}
