@@ -1,0 +1,153 @@
+/**
+ * How are store, queue, reconciler and Fly's feed tied into one control loop? Here wake-ups meet: changes of
+ * specs, changes on Fly, machines that have settled. Each becomes a key and nothing more.
+ */
+import type { Logger } from 'pino';
+import type { Clock } from './clock.ts';
+import { createController } from './controller/controller.ts';
+import { createInformer, type Change, type Informer } from './controller/informer.ts';
+import type { RuntimeMetrics } from './controller/metrics.ts';
+import { PRIORITY } from './controller/queue.ts';
+import type { TenantDatabases } from './database/tenant-databases.ts';
+import type { Fly } from './fly/fly.ts';
+import { createFlyFeed } from './reconcilers/feed/feed.ts';
+import { appOf } from './reconcilers/tenant/input.ts';
+import { createMachineWaits } from './reconcilers/tenant/machine-waits.ts';
+import { createTenantReconciler, tenantKey } from './reconcilers/tenant/reconcile.ts';
+import type { TenantSettings } from './reconcilers/tenant/settings.ts';
+import { GoneError, type TenantStore } from './store/store.ts';
+import type { Tenant } from './tenant/schema.ts';
+import type { Vault } from './vault/vault.ts';
+
+/** Two of the store's bookmark intervals: a watch that says nothing for so long is dead. */
+const SILENT_MS = 130_000;
+/** Passes wait for Fly, not for the processor; this bounds memory and connections. */
+const CONCURRENCY = 256;
+
+export interface LoopOptions {
+  readonly store: TenantStore;
+  readonly fly: Fly;
+  readonly vault: Vault;
+  readonly databases: TenantDatabases;
+  readonly settings: TenantSettings;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: RuntimeMetrics;
+}
+
+export interface Loop {
+  /** Follows the store, and its health is that of the watch. */
+  readonly tenants: Informer<Tenant, 'app' | 'digest'>;
+  /** Whether a tenant other than `uid` wants or runs the digest. */
+  digestUsedElsewhere(digest: string, uid: string): boolean;
+  start(): void;
+  /** Lets running passes end until the deadline, then cuts them off. */
+  stop(deadlineMs: number): Promise<void>;
+}
+
+export function createLoop(options: LoopOptions): Loop {
+  const { fly, clock, log } = options;
+  const tenants = createTenantInformer(options);
+  const digestUsedElsewhere = (digest: string, uid: string): boolean =>
+    tenants.byIndex('digest', digest).some((tenant) => tenant.metadata.uid !== uid);
+  const waits = createMachineWaits({
+    fly,
+    wake: (key) => controller.enqueue(key, { priority: PRIORITY.step }),
+  });
+  const reconcile = createTenantReconciler({
+    ...options,
+    digestUsedElsewhere,
+    isOutdated: (tenant) => isOutdated(tenant, tenants.get(tenantKey(tenant.metadata))),
+    awaitMachine: (key, machine) => waits.await(key, machine),
+  });
+  const controller = createController({
+    name: 'tenant',
+    reconcile,
+    clock,
+    log,
+    concurrency: CONCURRENCY,
+    metrics: options.metrics,
+  });
+  const feed = createFlyFeed({
+    fly,
+    clock,
+    log,
+    onChange(app) {
+      for (const { metadata } of tenants.byIndex('app', app))
+        controller.enqueue(tenantKey(metadata), { priority: PRIORITY.drift });
+    },
+  });
+  tenants.onChange((change) => {
+    const wish = wishFor(change, tenants.synced);
+    if (wish !== undefined) controller.enqueue(change.key, wish);
+  });
+  return {
+    tenants,
+    digestUsedElsewhere,
+    start() {
+      tenants.start();
+      controller.start();
+      feed.start();
+    },
+    async stop(deadlineMs) {
+      await feed.stop();
+      const { cut, stuck } = await controller.stop({ deadlineMs });
+      if (cut.length > 0)
+        log.warn({ cut, stuck }, `stopping cut off ${cut.length} passes; they go on at the next start`);
+      await Promise.all([waits.stop(), tenants.stop()]);
+    },
+  };
+}
+
+function createTenantInformer({ store, clock, log, metrics }: LoopOptions): Loop['tenants'] {
+  return createInformer<Tenant, 'app' | 'digest'>({
+    name: 'tenants',
+    identify: ({ metadata }) => ({ ...metadata, key: tenantKey(metadata) }),
+    isGone: (error) => error instanceof GoneError,
+    silentMs: SILENT_MS,
+    clock,
+    log,
+    metrics,
+    indexes: {
+      app: (tenant) => [appOf(tenant)],
+      digest: ({ status }) => [status?.image?.digest ?? [], status?.machine?.imageDigest ?? []].flat(),
+    },
+    source: {
+      list: ({ continue: token }) => store.list(token === undefined ? {} : { continue: token }),
+      async *watch({ resourceVersion, signal }) {
+        for await (const event of store.watch({ resourceVersion, signal }))
+          yield event.type === 'BOOKMARK' ? event : { type: event.type, object: event.tenant };
+      },
+    },
+  });
+}
+
+/** Whether a newer spec, or the deletion, of the tenant is known by now. */
+function isOutdated(tenant: Tenant, known: Tenant | undefined): boolean {
+  if (known === undefined || known.metadata.uid !== tenant.metadata.uid) return false;
+  const newer = known.metadata.generation > tenant.metadata.generation;
+  return newer || known.metadata.deletionTimestamp !== tenant.metadata.deletionTimestamp;
+}
+
+/** What a change asks of the queue; our own status writes ask for nothing. */
+function wishFor({ before, after }: Change<Tenant>, synced: boolean): Wish | undefined {
+  if (after === undefined) return undefined;
+  if (before === undefined) {
+    if (synced) return { priority: PRIORITY.edit, resetBackoff: true };
+    const settled =
+      after.status?.observedGeneration === after.metadata.generation && after.status.phase !== 'deleting';
+    return { priority: settled ? PRIORITY.startup : PRIORITY.step };
+  }
+  const edited =
+    before.metadata.generation !== after.metadata.generation ||
+    before.metadata.deletionTimestamp !== after.metadata.deletionTimestamp ||
+    before.metadata.uid !== after.metadata.uid;
+  const finalizers = (after.metadata.finalizers ?? []).length !== (before.metadata.finalizers ?? []).length;
+  if (edited) return { priority: PRIORITY.edit, resetBackoff: true };
+  return finalizers ? { priority: PRIORITY.step } : undefined;
+}
+
+interface Wish {
+  readonly priority: number;
+  readonly resetBackoff?: boolean;
+}
