@@ -61,7 +61,11 @@ export interface FlyMachines {
     options: { states: readonly string[]; version?: string; timeoutMs: number },
     signal: AbortSignal,
   ): Promise<boolean>;
-  lease(target: MachineTarget, options: { ttlMs: number; description: string }, signal: AbortSignal): Promise<WireLease>;
+  lease(
+    target: MachineTarget,
+    options: { ttlMs: number; description: string },
+    signal: AbortSignal,
+  ): Promise<WireLease>;
   getLease(target: MachineTarget, signal: AbortSignal): Promise<WireLease | undefined>;
   releaseLease(target: MachineTarget & { readonly nonce: string }, signal: AbortSignal): Promise<void>;
   getMetadata(target: MachineTarget, signal: AbortSignal): Promise<Record<string, string>>;

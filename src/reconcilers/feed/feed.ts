@@ -19,7 +19,7 @@ export interface FlyFeedOptions {
   readonly clock: Clock;
   readonly log: Logger;
   /** Called for each app of which something changed; apps of nobody are for the callee to ignore. */
-  onChange(app: string): void;
+  readonly onChange: (app: string) => void;
 }
 
 export interface FlyFeed {
@@ -77,16 +77,18 @@ export function createFlyFeed({ fly, clock, log, onChange }: FlyFeedOptions): Fl
     for (const app of apps) onChange(app);
   }
 
+  const isStopping = (): boolean => stopping.signal.aborted;
+
   async function run(): Promise<void> {
     let sinceMs = clock.now();
-    while (!stopping.signal.aborted) {
+    while (!isStopping()) {
       const startedMs = clock.now();
       try {
         await poll(sinceMs);
         sinceMs = startedMs;
       } catch (error) {
         // The next poll reaches back to the last one that succeeded.
-        if (!stopping.signal.aborted) log.warn({ err: error }, 'cannot read the feed of Fly; trying again');
+        if (!isStopping()) log.warn({ err: error }, 'cannot read the feed of Fly; trying again');
       }
       await sleep(clock, INTERVAL_MS, stopping.signal);
     }

@@ -8,59 +8,30 @@ type MachineStep = Extract<Step, { machineId: string } | { kind: 'createMachine'
 
 /** Carries out one step on the machine. After start and stop the machine is known to be on its way, no more. */
 export async function actOnMachine(
-  { fly, vault }: ActDependencies,
+  dependencies: ActDependencies,
   step: MachineStep,
-  { tenant, signal }: ActContext,
+  context: ActContext,
 ): Promise<Acted> {
-  const { app } = step;
+  const { machines } = dependencies.fly;
+  const { signal } = context;
   switch (step.kind) {
-    case 'createMachine': {
-      const machine = await fly.machines.create(
-        app,
-        {
-          name: step.name,
-          region: step.region,
-          config: step.config,
-          skip_launch: false,
-          ...(await secretsVersion()),
-        },
-        signal,
-      );
-      return told((observed) => ({ ...observed, machines: upsert(observed.machines, machine) }), {
-        reason: 'MachineCreated',
-        message: `machine "${machine.id}" is created in ${machine.region}`,
-      });
-    }
-    case 'updateMachine': {
-      const machine = await fly.machines.update(
-        { app, machineId: step.machineId },
-        {
-          config: step.config,
-          current_version: step.currentVersion,
-          skip_launch: !step.launch,
-          ...(await secretsVersion()),
-        },
-        signal,
-      );
-      return told(
-        (observed) => ({ ...observed, machines: upsert(observed.machines, machine) }),
-        updateEvent(step),
-      );
-    }
+    case 'createMachine':
+    case 'updateMachine':
+      return configure(dependencies, step, context);
     case 'startMachine':
-      await fly.machines.start({ app, machineId: step.machineId }, signal);
+      await machines.start(step, signal);
       return told(inState(step.machineId, 'starting'), {
         reason: 'MachineStarting',
         message: `machine "${step.machineId}" is being started`,
       });
     case 'stopMachine':
-      await fly.machines.stop({ app, machineId: step.machineId }, signal);
+      await machines.stop(step, signal);
       return told(inState(step.machineId, 'stopping'), {
         reason: 'MachineStopping',
         message: `machine "${step.machineId}" is being stopped`,
       });
     case 'destroyMachine':
-      await fly.machines.destroy({ app, machineId: step.machineId }, signal);
+      await machines.destroy(step, signal);
       return told(
         (observed) => ({
           ...observed,
@@ -71,12 +42,35 @@ export async function actOnMachine(
     default:
       return step satisfies never;
   }
+}
 
-  /** Without this a machine may boot with values from before the last change. */
-  async function secretsVersion(): Promise<{ min_secrets_version?: number }> {
-    const version = (await vault.describe(tenant.metadata.uid))?.applied?.version;
-    return version === undefined ? {} : { min_secrets_version: version };
+async function configure(
+  { fly, vault }: ActDependencies,
+  step: Extract<MachineStep, { kind: 'createMachine' | 'updateMachine' }>,
+  { tenant, signal }: ActContext,
+): Promise<Acted> {
+  // Without this a machine may boot with values from before the last change.
+  const version = (await vault.describe(tenant.metadata.uid))?.applied?.version;
+  const secrets = version === undefined ? {} : { min_secrets_version: version };
+  const { app, config } = step;
+  if (step.kind === 'createMachine') {
+    const { name, region } = step;
+    const machine = await fly.machines.create(
+      app,
+      { name, region, config, skip_launch: false, ...secrets },
+      signal,
+    );
+    return told((observed) => ({ ...observed, machines: upsert(observed.machines, machine) }), {
+      reason: 'MachineCreated',
+      message: `machine "${machine.id}" is created in ${machine.region}`,
+    });
   }
+  const update = { config, current_version: step.currentVersion, skip_launch: !step.launch, ...secrets };
+  const machine = await fly.machines.update({ app, machineId: step.machineId }, update, signal);
+  return told(
+    (observed) => ({ ...observed, machines: upsert(observed.machines, machine) }),
+    updateEvent(step),
+  );
 }
 
 function told(amend: Amendment, event: { reason: string; message: string }): Acted {

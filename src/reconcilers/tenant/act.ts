@@ -97,15 +97,20 @@ async function actOnCredentials(
       'credentials are deleted',
     );
   }
-  const state =
-    step.kind === 'generateCredentials'
-      ? await vault.generate(uid)
-      : await vault.rotate(uid, step.requestedAt);
-  const [reason, message] =
-    step.kind === 'generateCredentials'
-      ? ['CredentialsGenerated', 'credentials are generated and stored encrypted']
-      : ['CredentialsRotated', 'a new database password is made'];
-  return done((observed) => ({ ...observed, vault: state }), reason ?? '', message ?? '');
+  if (step.kind === 'generateCredentials') {
+    const state = await vault.generate(uid);
+    return done(
+      (observed) => ({ ...observed, vault: state }),
+      'CredentialsGenerated',
+      'credentials are generated and stored encrypted',
+    );
+  }
+  const state = await vault.rotate(uid, step.requestedAt);
+  return done(
+    (observed) => ({ ...observed, vault: state }),
+    'CredentialsRotated',
+    'a new database password is made',
+  );
 }
 
 async function reveal({ vault }: ActDependencies, uid: string): Promise<RevealedSecrets> {

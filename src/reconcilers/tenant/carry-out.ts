@@ -13,7 +13,7 @@ const MOST_ROUNDS = 100;
 export interface CarryOutOptions extends ActDependencies {
   readonly signal: AbortSignal;
   /** A newer spec is known: finish what runs, begin nothing. */
-  isOutdated(): boolean;
+  readonly isOutdated: () => boolean;
 }
 
 /** Runs until no step can be begun, and returns the plan that is left. Step failures are kept in the pass. */

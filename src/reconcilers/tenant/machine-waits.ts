@@ -3,6 +3,7 @@
  * at again and again. A wait only wakes the key; what is true then is for the pass to find out. Losing a wait
  * costs time, never a change: the key is also queued for a look at a known time.
  */
+import { setMaxListeners } from 'node:events';
 import type { Fly } from '../../fly/fly.ts';
 import type { Wait } from './steps.ts';
 
@@ -25,6 +26,7 @@ export function createMachineWaits(options: {
 }): MachineWaits {
   const open = new Map<string, Promise<void>>();
   const stopping = new AbortController();
+  setMaxListeners(0, stopping.signal);
 
   async function wait(key: string, machine: NonNullable<Wait['machine']>): Promise<void> {
     try {

@@ -20,7 +20,7 @@ export interface ObserveDependencies {
   readonly databases: TenantDatabases;
   readonly settings: TenantSettings;
   /** Whether a tenant other than `uid` wants or runs the digest. */
-  digestUsedElsewhere(digest: string, uid: string): boolean;
+  readonly digestUsedElsewhere: (digest: string, uid: string) => boolean;
 }
 
 /** Looks at everything that belongs to the tenant. Rejects with FlyError or a database error. */
@@ -114,7 +114,7 @@ async function observeMachines(fly: Fly, tenant: Tenant, signal: AbortSignal): P
 
 /** Resolves the image unless this generation's is pinned already. */
 async function observeImage(
-  { fly }: ObserveDependencies,
+  { fly, settings }: ObserveDependencies,
   tenant: Tenant,
   signal: AbortSignal,
 ): Promise<ObservedImage> {
@@ -124,9 +124,11 @@ async function observeImage(
   const pinned = tenant.status?.image;
   const current = pinned?.reference === reference && pinned.generation === tenant.metadata.generation;
   if (current) return { state: 'resolved', reference, digest: pinned.digest };
-  // The digest cannot have changed since it was found: only whether a tag moved is worth a look.
-  if (pinned?.reference === reference && image.digest !== undefined)
+  const foreign = image.registry !== settings.registryHost;
+  // A digest cannot have changed since it was found: only whether a tag moved is worth a look.
+  if (image.digest !== undefined && (foreign || pinned?.reference === reference))
     return { state: 'resolved', reference, digest: image.digest };
+  if (foreign) return { state: 'foreign', reference };
   const digest = await fly.registry.resolve(
     {
       registry: image.registry,

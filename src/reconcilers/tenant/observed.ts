@@ -13,11 +13,15 @@ import type {
 } from '../../fly/wire.ts';
 import type { VaultState } from '../../vault/vault.ts';
 
-/** What `spec.image` means: nothing wanted, a digest, or a name that the registry does not know. */
+/**
+ * What `spec.image` means: nothing wanted, a digest, a name that the registry does not know, or a tag of another
+ * registry, which Landlord does not ask (its token goes to Fly's alone).
+ */
 export type ObservedImage =
   | { readonly state: 'none' }
   | { readonly state: 'resolved'; readonly reference: string; readonly digest: string }
-  | { readonly state: 'missing'; readonly reference: string };
+  | { readonly state: 'missing'; readonly reference: string }
+  | { readonly state: 'foreign'; readonly reference: string };
 
 /** The tenant's own tag in the shared registry app; only looked at when the tenant is deleted. */
 export interface ObservedTag {

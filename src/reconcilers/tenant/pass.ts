@@ -21,7 +21,7 @@ export interface PassOptions {
   readonly context: ReconcileContext;
   readonly tenant: Tenant;
   readonly observed: Observed;
-  now(): number;
+  readonly now: () => number;
 }
 
 /** How often a status write is repeated because the spec was edited meanwhile. */

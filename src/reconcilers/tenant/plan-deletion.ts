@@ -31,7 +31,17 @@ const NEEDS: Readonly<Record<Part, readonly Part[]>> = {
   credentials: ['database', 'app', 'image'],
 };
 
-const ORDER = ['machine', 'volume', 'certificate', 'network', 'app', 'image', 'database', 'secrets', 'credentials'] as const;
+const ORDER = [
+  'machine',
+  'volume',
+  'certificate',
+  'network',
+  'app',
+  'image',
+  'database',
+  'secrets',
+  'credentials',
+] as const;
 
 const WHY = 'the tenant is deleted';
 

@@ -2,6 +2,7 @@
  * How does a tenant converge? The story of one pass: read what is desired, observe the world, plan, act, report.
  * Nothing of an earlier pass is trusted; whatever woke this one, it decides by what it finds.
  */
+import { setMaxListeners } from 'node:events';
 import { WaitingError, TerminalError, TransientError } from '../../controller/outcome.ts';
 import type { ReconcileResult } from '../../controller/outcome.ts';
 import type { ReconcileContext } from '../../controller/pass.ts';
@@ -22,9 +23,9 @@ export interface TenantReconcilerDependencies extends ObserveDependencies {
   readonly store: Pick<TenantStore, 'get' | 'update' | 'updateStatus'>;
   readonly clock: Clock;
   /** Whether a newer generation, or the deletion, of the tenant is already known. */
-  isOutdated(tenant: Tenant): boolean;
+  readonly isOutdated: (tenant: Tenant) => boolean;
   /** Wakes the key once the machine has left its present state; an addition to the look at a known time. */
-  awaitMachine(key: string, machine: NonNullable<Wait['machine']>): void;
+  readonly awaitMachine: (key: string, machine: NonNullable<Wait['machine']>) => void;
 }
 
 /** The queue's key of a tenant. */
@@ -95,6 +96,8 @@ async function observeInto(dependencies: TenantReconcilerDependencies, turn: Tur
   const { store, settings, clock } = dependencies;
   const { tenant, context } = turn;
   const options = { store, settings, context, tenant, now: () => clock.now() };
+  // Every call of the pass listens to this one signal; Node would take so many listeners for a leak.
+  setMaxListeners(0, context.signal);
   try {
     return new Pass({ ...options, observed: await observe(dependencies, tenant, context.signal) });
   } catch (error) {

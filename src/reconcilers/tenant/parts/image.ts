@@ -14,7 +14,7 @@ export function imageIntent(generation: number): string {
   return `image/${generation}`;
 }
 
-/** Sets ImageResolved. Problem: ImageNotFound. */
+/** Sets ImageResolved. Problems: ImageNotFound, ForeignRegistry. */
 export function planImage(input: PlanInput): PartPlan {
   const { tenant, observed } = input;
   const { image } = observed;
@@ -23,6 +23,11 @@ export function planImage(input: PlanInput): PartPlan {
       return settled('AwaitingDeploy', 'no image is deployed yet');
     case 'resolved':
       return settled('Resolved', `image "${image.reference}" is ${image.digest}`);
+    case 'foreign':
+      return blocked({
+        reason: 'ForeignRegistry',
+        message: `cannot resolve image "${image.reference}": an image of a registry other than "${input.settings.registryHost}" must be named by its digest (@sha256:…)`,
+      });
     case 'missing': {
       const intent = imageIntent(tenant.metadata.generation);
       const firstLook = tenant.status?.requested?.[intent] === undefined;

@@ -36,7 +36,7 @@ export function planMachine(input: PlanInput): PartPlan {
   const volumeId = chooseVolume(input)?.id ?? VOLUME_TO_COME;
   const mounted = machine.config.mounts?.[0]?.volume;
   // The image is not known (yet): its part says so, and what runs is left alone meanwhile.
-  if (image.state === 'missing') return settled('Unchanged', `machine "${machine.id}" is left as it is`);
+  if (image.state !== 'resolved') return settled('Unchanged', `machine "${machine.id}" is left as it is`);
   if (mounted !== volumeId)
     return working('ReplacingMachine', `machine "${machine.id}" is being replaced`, [
       {
