@@ -11,7 +11,7 @@ import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { createRuntimeMetrics } from './controller/metrics.ts';
 import type { Database } from './database/connection.ts';
-import { createTenantDatabases } from './database/tenant-databases.ts';
+import { createTenantDatabases } from './database/tmp-admin.ts';
 import { applyExamples, developmentKeys, writeCredentials } from './development.ts';
 import type { Fly } from './fly/fly.ts';
 import { createLoop, type Loop } from './loop.ts';
@@ -89,8 +89,11 @@ async function build(options: ResourceOptions): Promise<string> {
     health: () => health(database, loop),
   });
   cleanup.add('the API', () => api.close());
-  const url = await api.listen({ host: config.host, port: config.port });
-  log.info(`the API listens on ${url}`);
+  const url = await api.listen({
+    host: config.host,
+    port: config.port,
+    listenTextResolver: (address) => `the API listens on ${address}`,
+  });
   // Before the loop starts, which is what turns /readyz green: whoever waits for that may read the file at once.
   if (keys !== undefined && jwtSecret !== undefined) await introduce(options, { jwtSecret, url });
   loop.start();

@@ -21,7 +21,8 @@ export function createLogger(options: { readonly level: string; readonly readabl
     pretty({
       sync: true,
       translateTime: 'SYS:HH:MM:ss.l',
-      ignore: 'pid,hostname',
+      // What a person needs of these is in the message.
+      ignore: 'pid,hostname,controller,key,passId,phase,reason',
       messageFormat: '{msg}',
       hideObject: false,
       singleLine: true,

@@ -39,7 +39,7 @@ export interface Loop {
   /** Follows the store, and its health is that of the watch. */
   readonly tenants: Informer<Tenant, 'app' | 'digest'>;
   /** Whether a tenant other than `uid` wants or runs the digest. */
-  digestUsedElsewhere(digest: string, uid: string): boolean;
+  readonly digestUsedElsewhere: (digest: string, uid: string) => boolean;
   start(): void;
   /** Lets running passes end until the deadline, then cuts them off. */
   stop(deadlineMs: number): Promise<void>;
@@ -52,6 +52,7 @@ export function createLoop(options: LoopOptions): Loop {
     tenants.byIndex('digest', digest).some((tenant) => tenant.metadata.uid !== uid);
   const waits = createMachineWaits({
     fly,
+    clock,
     wake: (key) => controller.enqueue(key, { priority: PRIORITY.step }),
   });
   const reconcile = createTenantReconciler({
@@ -142,9 +143,7 @@ function wishFor({ before, after }: Change<Tenant>, synced: boolean): Wish | und
     before.metadata.generation !== after.metadata.generation ||
     before.metadata.deletionTimestamp !== after.metadata.deletionTimestamp ||
     before.metadata.uid !== after.metadata.uid;
-  const finalizers = (after.metadata.finalizers ?? []).length !== (before.metadata.finalizers ?? []).length;
-  if (edited) return { priority: PRIORITY.edit, resetBackoff: true };
-  return finalizers ? { priority: PRIORITY.step } : undefined;
+  return edited ? { priority: PRIORITY.edit, resetBackoff: true } : undefined;
 }
 
 interface Wish {

@@ -16,6 +16,9 @@ import { createFly } from './fly/client.ts';
 import type { Fly } from './fly/fly.ts';
 import { createSimulatorServer } from './simulator/server.ts';
 
+/** Tag of the image that the example tenants run. */
+const EXAMPLE_TAG = 'hello';
+
 /** Things that were started, to be stopped in the reverse order, each even if another one fails to. */
 export interface Cleanup {
   add(what: string, stop: () => Promise<void>): void;
@@ -31,7 +34,8 @@ export interface ResourceOptions {
 
 /** Makes the state folder and takes it for this process. Throws when another daemon holds it. */
 export async function openStateDir({ config, cleanup }: ResourceOptions): Promise<void> {
-  await mkdir(config.stateDir, { recursive: true, mode: 0o700 });
+  // Others may pass through, for the embedded server's own user when the daemon runs as root; they may not look.
+  await mkdir(config.stateDir, { recursive: true, mode: 0o711 });
   const lock = await lockStateDir(config.stateDir);
   cleanup.add('the state folder', () => lock.release());
 }
@@ -78,6 +82,7 @@ async function startSimulator({ config, clock, log, cleanup }: ResourceOptions):
     seed: config.simulator.seed,
     stateFile: join(config.stateDir, 'simulator.json'),
     apps: [config.sharedRegistryApp],
+    images: [`${config.sharedRegistryApp}:${EXAMPLE_TAG}`],
     log: (message, error) => log.error({ err: error }, message),
   });
   cleanup.add('the simulated Fly', () => simulator.close());

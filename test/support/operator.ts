@@ -82,7 +82,9 @@ export function createOperator(url: () => string, token: () => string): Operator
       });
       let rest = '';
       const decoder = new TextDecoder();
-      for await (const chunk of response.body ?? []) {
+      const chunks: AsyncIterable<Uint8Array> | null = response.body;
+      if (chunks === null) return;
+      for await (const chunk of chunks) {
         const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
         rest = lines.pop() ?? '';
         for (const line of lines) if (line !== '') yield JSON.parse(line) as { type: string; object: Tenant };

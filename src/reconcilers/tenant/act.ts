@@ -2,6 +2,7 @@
  * How is one step carried out? One step, one effect: the only place of this controller that changes anything on
  * Fly, in a tenant's database or in the vault. What the answer tells is handed back as a change of what is known.
  */
+import { sleep, type Clock } from '../../clock.ts';
 import type { TenantDatabases } from '../../database/tenant-databases.ts';
 import { FlyError } from '../../fly/errors.ts';
 import type { Fly } from '../../fly/fly.ts';
@@ -29,6 +30,7 @@ export interface Acted {
 
 export interface ActContext {
   readonly tenant: Tenant;
+  readonly clock: Clock;
   readonly signal: AbortSignal;
 }
 
@@ -150,8 +152,9 @@ async function actOnDatabase(
 async function actOnApp(
   { fly }: ActDependencies,
   step: StepOf<'createApp' | 'deleteApp'>,
-  { signal }: ActContext,
+  context: ActContext,
 ): Promise<Acted> {
+  const { signal } = context;
   const name = step.app;
   if (step.kind === 'deleteApp') {
     await fly.apps.delete(name, signal);
@@ -159,6 +162,7 @@ async function actOnApp(
   }
   try {
     const { id } = await fly.apps.create({ name }, signal);
+    await untilVisible(fly, name, context);
     return done((observed) => ({ ...observed, app: { id, name } }), 'AppCreated', `app "${name}" is created`);
   } catch (error) {
     if (!(error instanceof FlyError) || error.reason !== 'NameTaken') throw error;
@@ -166,6 +170,18 @@ async function actOnApp(
     const app = await fly.apps.get(name, signal);
     if (app === undefined) throw error;
     return done((observed) => ({ ...observed, app }), 'AppFound', `app "${name}" exists already`);
+  }
+}
+
+/** So many looks fit into Fly's burst; whatever is not visible after them meets its 404 and is waited for. */
+const VISIBILITY_LOOKS = 3;
+const VISIBILITY_INTERVAL_MS = 150;
+
+/** For a moment after its creation an app answers 404 to whatever is asked of it: nothing in it can be made before. */
+async function untilVisible(fly: Fly, name: string, { clock, signal }: ActContext): Promise<void> {
+  for (let look = 1; look <= VISIBILITY_LOOKS && !signal.aborted; look += 1) {
+    if ((await fly.apps.get(name, signal).catch(() => undefined)) !== undefined) return;
+    await sleep(clock, look * VISIBILITY_INTERVAL_MS, signal);
   }
 }
 

@@ -2,6 +2,7 @@
  * How is a plan carried out? Every step whose needs are met runs, independent ones at the same time; after each
  * answer the plan is made anew from what is known then. A failure stops only what needs the failed part.
  */
+import type { Clock } from '../../clock.ts';
 import { act, type ActDependencies } from './act.ts';
 import { classifyFailure } from './failures.ts';
 import type { Pass } from './pass.ts';
@@ -11,6 +12,7 @@ import { stepId, type Plan, type Step } from './steps.ts';
 const MOST_ROUNDS = 100;
 
 export interface CarryOutOptions extends ActDependencies {
+  readonly clock: Clock;
   readonly signal: AbortSignal;
   /** A newer spec is known: finish what runs, begin nothing. */
   readonly isOutdated: () => boolean;
@@ -52,7 +54,8 @@ function mayBegin(pass: Pass, { signal, isOutdated }: CarryOutOptions): boolean 
 /** Never rejects: what went wrong is kept in the pass, for the report. */
 async function runStep(pass: Pass, step: Step, options: CarryOutOptions): Promise<void> {
   try {
-    const acted = await act(options, step, { tenant: pass.tenant, signal: options.signal });
+    const { clock, signal } = options;
+    const acted = await act(options, step, { tenant: pass.tenant, clock, signal });
     pass.observed = acted.amend(pass.observed);
     pass.note(acted.event);
     if (acted.forgetIntent === true && step.intent !== undefined) pass.forget(step.intent);

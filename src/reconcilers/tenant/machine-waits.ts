@@ -4,15 +4,21 @@
  * costs time, never a change: the key is also queued for a look at a known time.
  */
 import { setMaxListeners } from 'node:events';
+import { sleep, type Clock } from '../../clock.ts';
+import { isNotFound } from '../../fly/errors.ts';
 import type { Fly } from '../../fly/fly.ts';
 import type { Wait } from './steps.ts';
 
-/** States in which a machine stays by itself; `settled` is Fly's word for any of them. */
-const SETTLED_STATES = ['started', 'stopped', 'suspended', 'failed', 'destroyed', 'settled'];
+/** Where a machine on its way arrives. Not Fly's `settled`: a machine that is about to be launched counts as that. */
+const SETTLED_STATES = ['started', 'stopped', 'suspended', 'failed'];
 /** Fly's longest. */
 const WAIT_TIMEOUT_MS = 60_000;
 /** Each open wait is one connection; beyond this many, tenants are looked at by the clock alone. */
 const MOST_WAITS = 1_000;
+
+/** A machine is visible within half a second of its creation; the burst of Fly's limit holds three looks. */
+const VISIBILITY_LOOKS = 3;
+const VISIBILITY_INTERVAL_MS = 250;
 
 export interface MachineWaits {
   await(key: string, machine: NonNullable<Wait['machine']>): void;
@@ -22,7 +28,8 @@ export interface MachineWaits {
 
 export function createMachineWaits(options: {
   readonly fly: Pick<Fly, 'machines'>;
-  wake(key: string): void;
+  readonly clock: Clock;
+  readonly wake: (key: string) => void;
 }): MachineWaits {
   const open = new Map<string, Promise<void>>();
   const stopping = new AbortController();
@@ -30,16 +37,30 @@ export function createMachineWaits(options: {
 
   async function wait(key: string, machine: NonNullable<Wait['machine']>): Promise<void> {
     try {
-      const settled = await options.fly.machines.wait(
-        { app: machine.app, machineId: machine.machineId },
-        { states: SETTLED_STATES, version: machine.version, timeoutMs: WAIT_TIMEOUT_MS },
-        stopping.signal,
-      );
-      if (settled) options.wake(key);
+      for (let look = 1; look <= VISIBILITY_LOOKS; look += 1) {
+        const settled = await waitOnce(machine);
+        if (settled === true) options.wake(key);
+        if (settled !== undefined) return;
+        await sleep(options.clock, VISIBILITY_INTERVAL_MS, stopping.signal);
+      }
     } catch {
       // Whatever went wrong, the look at a known time comes all the same, and meets the same trouble in the open.
     } finally {
       open.delete(key);
+    }
+  }
+
+  /** Undefined: the machine is not visible, as happens for a moment after it was made. */
+  async function waitOnce(machine: NonNullable<Wait['machine']>): Promise<boolean | undefined> {
+    try {
+      return await options.fly.machines.wait(
+        { app: machine.app, machineId: machine.machineId },
+        { states: SETTLED_STATES, version: machine.version, timeoutMs: WAIT_TIMEOUT_MS },
+        stopping.signal,
+      );
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
     }
   }
 

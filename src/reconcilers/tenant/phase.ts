@@ -6,6 +6,7 @@ import type { Tenant } from '../../tenant/schema.ts';
 /** Phase of a tenant whose machine is on its way, by the reason of MachineReady. */
 const PHASE_BY_REASON: Readonly<Record<string, Phase>> = {
   CreatingMachine: 'deploying',
+  MachineNotVisibleYet: 'deploying',
   Deploying: 'deploying',
   Restarting: 'restarting',
   Resuming: 'resuming',
@@ -37,5 +38,7 @@ export function phaseOf(options: { readonly tenant: Tenant; readonly findings: r
   if (firstTime && incomplete) return 'provisioning';
   const machine = find('MachineReady');
   const byReason = machine?.status === 'False' ? PHASE_BY_REASON[machine.reason] : undefined;
-  return byReason ?? (firstTime && image !== undefined && state === 'Running' ? 'deploying' : 'updating');
+  if (byReason !== undefined) return byReason;
+  if (!firstTime) return 'updating';
+  return image !== undefined && state === 'Running' ? 'deploying' : 'provisioning';
 }

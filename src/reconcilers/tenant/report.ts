@@ -73,6 +73,10 @@ export function report(input: ReportInput): Report {
         ...(machine.config?.guest?.memory_mb !== undefined && { memoryMb: machine.config.guest.memory_mb }),
       },
     }),
+    // Asked for and not visible yet: its id is the quickest way to find it.
+    ...(machine === undefined &&
+      plan.parts.machine.wait !== undefined &&
+      before?.machine !== undefined && { machine: before.machine }),
     ...(image !== undefined && { image }),
     addresses: observed.addresses
       .filter((address) => addressType(address) !== 'other')

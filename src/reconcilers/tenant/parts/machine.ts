@@ -14,6 +14,8 @@ import { chooseVolume } from './volume.ts';
 const RESTING = new Set(['stopped', 'suspended', 'created', 'failed']);
 /** Stands for the volume's id in a plan that makes the volume first. */
 const VOLUME_TO_COME = '(the volume to be created)';
+/** A machine that was to be launched is `created` for as long as its image is being unpacked. */
+const LAUNCH_GRACE_MS = 60_000;
 const HOST_RECHECK_MS = 30_000;
 /** While a machine changes state its wait call ends sooner than this; a plain look is the safety net. */
 const TRANSITION_RECHECK_MS = 5_000;
@@ -32,7 +34,7 @@ export function planMachine(input: PlanInput): PartPlan {
       message: `the host of machine "${machine.id}" does not answer; Fly brings it back or moves the machine`,
       retryAfterMs: HOST_RECHECK_MS,
     });
-  if (machine.state !== 'started' && !RESTING.has(machine.state)) return inTransition(input, machine);
+  if (machine.state !== 'started' && !isResting(machine, input.now)) return inTransition(input, machine);
   const volumeId = chooseVolume(input)?.id ?? VOLUME_TO_COME;
   const mounted = machine.config.mounts?.[0]?.volume;
   // The image is not known (yet): its part says so, and what runs is left alone meanwhile.
@@ -51,6 +53,13 @@ export function planMachine(input: PlanInput): PartPlan {
   const changes = differences(config, machine.config);
   if (changes.length > 0) return update({ input, machine, config, changes });
   return power(input, machine);
+}
+
+/** A machine that was created to be launched passes through `created` by itself; one left there was not launched. */
+function isResting(machine: WireMachine, now: number): boolean {
+  if (machine.state !== 'created') return RESTING.has(machine.state);
+  const updated = machine.events?.some((event) => event.type === 'update') === true;
+  return updated || now - (Date.parse(machine.created_at ?? '') || now) > LAUNCH_GRACE_MS;
 }
 
 function withoutImage({ tenant }: PlanInput, machine: WireMachine | undefined): PartPlan {
@@ -105,7 +114,7 @@ function inTransition(input: PlanInput, machine: WireMachine): PartPlan {
   const wedged = forMs > WEDGED_AFTER_MS;
   const previous = input.tenant.status?.conditions?.find(({ type }) => type === 'MachineReady');
   // The cause of a transition is known when it is begun, and kept until the machine has settled.
-  const begun = previous?.status === 'False' && BEGUN.has(previous.reason) ? previous.reason : undefined;
+  const begun = previous?.status === 'False' ? BEGUN.get(previous.reason) : undefined;
   return waiting({
     reason: wedged ? 'MachineWedged' : (begun ?? 'MachineInTransition'),
     message: wedged
@@ -116,15 +125,16 @@ function inTransition(input: PlanInput, machine: WireMachine): PartPlan {
   });
 }
 
-/** Reasons of MachineReady that name why a machine is on its way to another state. */
-const BEGUN: ReadonlySet<string> = new Set([
-  'CreatingMachine',
-  'Restarting',
-  'Resuming',
-  'Suspending',
-  'Deploying',
-  'UpdatingMachine',
-  'StartingMachine',
+/** Why a machine is on its way to another state, by the reason that MachineReady gave when that was begun. */
+const BEGUN: ReadonlyMap<string, string> = new Map([
+  ['CreatingMachine', 'CreatingMachine'],
+  ['MachineNotVisibleYet', 'CreatingMachine'],
+  ['Restarting', 'Restarting'],
+  ['Resuming', 'Resuming'],
+  ['Suspending', 'Suspending'],
+  ['Deploying', 'Deploying'],
+  ['UpdatingMachine', 'UpdatingMachine'],
+  ['StartingMachine', 'StartingMachine'],
 ]);
 
 function update(options: {
@@ -186,8 +196,9 @@ function power(input: PlanInput, machine: WireMachine): PartPlan {
     why: `it was to be started and is ${machine.state}`,
   };
   const reason = input.tenant.status?.conditions?.find(({ type }) => type === 'MachineReady')?.reason;
-  const begun = reason !== undefined && BEGUN.has(reason) ? reason : 'StartingMachine';
-  return working(begun, `machine "${machine.id}" is being started`, [start]);
+  return working(BEGUN.get(reason ?? '') ?? 'StartingMachine', `machine "${machine.id}" is being started`, [
+    start,
+  ]);
 }
 
 /**

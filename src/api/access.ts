@@ -1,0 +1,29 @@
+/**
+ * Who may use which door? Each door runs one of these before anything else of a request is read.
+ */
+import type { FastifyRequest } from 'fastify';
+import type { Authenticator, Identity } from './auth.ts';
+import { ApiError } from './errors.ts';
+
+/** A hook that lets in whoever has a valid token. */
+export function requireIdentity(auth: Authenticator) {
+  return async (request: FastifyRequest): Promise<void> => {
+    request.identity = await auth.authenticate(request.headers.authorization);
+  };
+}
+
+/** A hook that lets in operators alone. */
+export function requireOperator(auth: Authenticator) {
+  return async (request: FastifyRequest): Promise<void> => {
+    request.identity = await auth.authenticate(request.headers.authorization);
+    if (request.identity.role !== 'operator')
+      throw new ApiError('forbidden', 'cannot use the declarative API: it is for operators only');
+  };
+}
+
+/** Who is calling, inside a door: the hook has seen to it that there is somebody. */
+export function identityOf(request: FastifyRequest): Identity {
+  if (request.identity === undefined)
+    throw new Error('cannot tell who is calling: the route has no access hook');
+  return request.identity;
+}

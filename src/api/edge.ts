@@ -1,0 +1,84 @@
+/**
+ * How does what a client sent become something typed? Bodies, parameters and headers pass through here and
+ * through zod, and nothing else of a request is believed.
+ */
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import { InvalidError } from '../store/store.ts';
+import { validate } from '../tenant/validation.ts';
+import { ApiError } from './errors.ts';
+
+/** Parses with a schema; throws ApiError `invalid_request` with every issue. `what` names it: `the body`. */
+export function parse<T>(schema: z.ZodType<T>, input: unknown, what: string): T {
+  const parsed = validate(schema, input);
+  if (parsed.ok) return parsed.value;
+  const summary = parsed.issues
+    .map(({ path, message }) => (path === '' ? message : `${path}: ${message}`))
+    .join('; ');
+  throw new ApiError('invalid_request', `cannot read ${what}: ${summary}`, { issues: parsed.issues });
+}
+
+/** Runs what calls a parameter invalid, such as a selector or a token: a mistake of the request, not of a tenant. */
+export function refuseParameter<T>(run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    throw asParameterError(error);
+  }
+}
+
+/** What the store calls invalid in a read is a parameter: ApiError `invalid_request`. All else stays as it is. */
+export function asParameterError(error: unknown): unknown {
+  if (!(error instanceof InvalidError)) return error;
+  return new ApiError('invalid_request', error.message, { issues: error.issues });
+}
+
+/**
+ * Reads JSON bodies of `types`. An empty body is no body, whatever its content type says: clients send verbs
+ * with a type and nothing in it. Anything else with content is refused.
+ */
+export function acceptJson(scope: FastifyInstance, types: readonly string[]): void {
+  const parseJson = scope.getDefaultJsonParser('error', 'error');
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser<string>([...types], { parseAs: 'string' }, (request, body, done) => {
+    if (body.trim() === '') done(null, undefined);
+    else void parseJson(request, body, done);
+  });
+  scope.addContentTypeParser<string>('*', { parseAs: 'string' }, (_request, body, done) => {
+    if (body === '') done(null, undefined);
+    else done(new ApiError('unsupported_media_type', `cannot read the body: send ${types.join(' or ')}`));
+  });
+}
+
+/** Aborts when the client has gone or the answer is through: for work that only serves this answer. */
+export function answerSignal(reply: FastifyReply): AbortSignal {
+  const gone = new AbortController();
+  if (reply.raw.destroyed) gone.abort();
+  else reply.raw.once('close', () => gone.abort());
+  return gone.signal;
+}
+
+/**
+ * Asks something outside for this answer, for at most `timeoutMs`. Whatever it throws becomes `unavailable`: the
+ * client may try again, the log has the cause.
+ */
+export async function askOutside<T>(
+  options: {
+    readonly reply: FastifyReply;
+    readonly clock: Clock;
+    readonly timeoutMs: number;
+    readonly problem: string;
+  },
+  ask: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const deadline = new AbortController();
+  const cancel = options.clock.setTimer(options.timeoutMs, () => deadline.abort());
+  try {
+    return await ask(AbortSignal.any([answerSignal(options.reply), deadline.signal]));
+  } catch (error) {
+    throw new ApiError('unavailable', options.problem, { headers: { 'retry-after': '5' }, cause: error });
+  } finally {
+    cancel();
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * What may a client of the REST door send? The schemas of its bodies and queries, in the wire's own names, and what
+ * a patch makes of a spec.
+ */
+import { z } from 'zod';
+import { LARGEST_VOLUME_GB, MEMORY_SIZES_MB, type Tenant, type TenantSpec } from '../../tenant/schema.ts';
+import { refuseDeleted } from './verbs.ts';
+
+/** Tenants in one answer when the client does not say: more than any customer has, so that the CLI sees all. */
+const DEFAULT_PAGE = 500;
+
+export const listQuerySchema = z.object({
+  limit: z
+    .string()
+    .regex(/^[1-9][0-9]{0,3}$/, 'must be a whole number from 1 to 9999')
+    .transform((text) => Math.min(Number(text), DEFAULT_PAGE))
+    .default(DEFAULT_PAGE),
+  cursor: z.string().min(1).max(4096).optional(),
+});
+
+export const patchSchema = z.strictObject({
+  memory_mb: z.union(MEMORY_SIZES_MB.map((size) => z.literal(size))).optional(),
+  volume_gb: z.int().min(1).max(LARGEST_VOLUME_GB).optional(),
+  status: z.enum(['active', 'suspended']).optional(),
+  /** Merged into what is set; null removes a variable. */
+  env: z.record(z.string(), z.string().nullable()).optional(),
+  /** Replaces the whole list. */
+  hostnames: z.array(z.string()).optional(),
+});
+
+export type TenantPatch = z.infer<typeof patchSchema>;
+
+export const deploySchema = z.strictObject({ image: z.string().min(1).max(512) });
+
+/** Verbs say all there is to say by their path; some clients send an empty object or null along. */
+export const verbSchema = z.strictObject({}).nullish();
+
+const eventId = z
+  .string()
+  .regex(/^[0-9]{1,15}$/, 'must be the id of an event')
+  .transform(Number)
+  .optional();
+
+export const eventsQuerySchema = z.object({
+  follow: z.enum(['0', '1', 'false', 'true', '']).optional(),
+  last_event_id: eventId,
+});
+
+/** The header with which a browser resumes a stream. */
+export const eventsHeadersSchema = z.object({ 'last-event-id': eventId });
+
+/** The spec that a patch asks for. Whether it is a valid one, the store decides. */
+export function applyPatch(tenant: Tenant, patch: TenantPatch): TenantSpec {
+  refuseDeleted(tenant, 'change');
+  const { spec } = tenant;
+  return {
+    ...spec,
+    memoryMb: patch.memory_mb ?? spec.memoryMb,
+    volumeGb: patch.volume_gb ?? spec.volumeGb,
+    state: patch.status === undefined ? spec.state : STATES[patch.status],
+    env: mergeEnv(spec.env, patch.env ?? {}),
+    hostnames: patch.hostnames ?? spec.hostnames,
+  };
+}
+
+const STATES = { active: 'Running', suspended: 'Suspended' } as const;
+
+function mergeEnv(
+  env: TenantSpec['env'],
+  changes: Readonly<Record<string, string | null>>,
+): Record<string, string> {
+  const merged = new Map<string, string | null>(Object.entries({ ...env, ...changes }));
+  return Object.fromEntries([...merged].filter((entry): entry is [string, string] => entry[1] !== null));
+}

@@ -1,0 +1,207 @@
+/**
+ * The API on a real PostgreSQL, for one test file. What lies outside (the registry, the planner, the health of the
+ * process) is a plain variable of the harness; time stands still until a test moves it.
+ */
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance, InjectOptions } from 'fastify';
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { createApi } from '../../src/api/api.ts';
+import { createAuthenticator, signToken } from '../../src/api/auth.ts';
+import type { HealthView, PlanView } from '../../src/api/dependencies.ts';
+import { systemClock } from '../../src/clock.ts';
+import { connect } from '../../src/database/connection.ts';
+import { createPostgresStore } from '../../src/store/postgres/postgres-store.ts';
+import type { EventStore, TenantStore } from '../../src/store/store.ts';
+import type { Tenant, TenantStatus } from '../../src/tenant/schema.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
+
+export const ROOT = '/apis/cloud.systemprompt.io/v1alpha1';
+export const TENANTS = `${ROOT}/namespaces/default/tenants`;
+export const REGISTRY = 'registry.example.com';
+export const DIGEST = `sha256:${'ab'.repeat(32)}`;
+
+/** Who asks: an operator, a customer by id, or nobody. */
+export type Caller = 'operator' | 'nobody' | { readonly customer: string };
+
+export type Method = NonNullable<InjectOptions['method']>;
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, unknown>>;
+  /** Parsed JSON; an empty object when there was no body. */
+  readonly body: Body;
+}
+
+/** All that tests look for in an answer. What an answer really has, each test finds out by comparing. */
+export interface Body {
+  readonly kind: string;
+  readonly metadata: Tenant['metadata'] & { readonly continue?: string };
+  readonly spec: Tenant['spec'];
+  readonly status: unknown;
+  readonly items: readonly Tenant[];
+  readonly message: string;
+  readonly details: { readonly causes: readonly { field: string; message: string; reason: string }[] };
+  readonly error: { readonly code: string; readonly message: string; readonly issues: unknown };
+  readonly data: Readonly<Record<string, unknown>>;
+  readonly next_cursor: string | undefined;
+  readonly url: string;
+  readonly checks: readonly unknown[];
+}
+
+export interface Outside {
+  /** Digest by image reference. */
+  images: Map<string, string>;
+  /** Thrown by the registry and the planner when set. */
+  outage: Error | undefined;
+  plan: PlanView;
+  health: () => Promise<HealthView>;
+}
+
+export interface Harness {
+  readonly api: FastifyInstance;
+  readonly store: TenantStore;
+  readonly events: EventStore;
+  readonly clock: FakeClock;
+  readonly outside: Outside;
+  /** Everything that was logged, one JSON line each. */
+  readonly logged: string[];
+  /** Address of the listening socket. */
+  readonly url: string;
+  token(caller: Exclude<Caller, 'nobody'>): Promise<string>;
+  call(
+    caller: Caller,
+    method: Method,
+    url: string,
+    options?: { body?: unknown; headers?: Record<string, string> },
+  ): Promise<Answer>;
+  /** Creates a tenant straight in the store. */
+  seed(
+    name: string,
+    parts?: { owner?: string; spec?: object; finalizers?: string[]; labels?: Record<string, string> },
+  ): Promise<Tenant>;
+  /** Writes a status as the loop does. */
+  report(tenant: Pick<Tenant, 'metadata'>, status: TenantStatus): Promise<Tenant>;
+  /** Forgets every change but the last one. */
+  compact(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const SECRET = 'a-secret-of-at-least-thirty-two-bytes';
+
+export async function openHarness(
+  options: {
+    random?: () => number;
+    /** Instead of a database of the test's own. */
+    databaseUrl?: string;
+  } = {},
+): Promise<Harness> {
+  const testDatabase = options.databaseUrl === undefined ? await createTestDatabase() : undefined;
+  const clock = createFakeClock(options);
+  const logged: string[] = [];
+  const log = pino({ level: 'trace' }, { write: (line: string) => void logged.push(line) });
+  const database =
+    testDatabase?.database ?? connect({ url: options.databaseUrl ?? '', log, clock: systemClock });
+  const stores = createPostgresStore({
+    database,
+    // Its polls and bookmarks are not what the tests of the API move time for.
+    clock: systemClock,
+    log,
+    retention: { keepChanges: 1, keepChangesMs: 0 },
+  });
+  const outside: Outside = {
+    images: new Map(),
+    outage: undefined,
+    plan: { generation: 1, steps: [], waits: [], problems: [], converged: true },
+    health: async () => ({ healthy: true, checks: [{ name: 'database', healthy: true }] }),
+  };
+  const ask =
+    <T>(answer: () => T) =>
+    async () => {
+      if (outside.outage) throw outside.outage;
+      return answer();
+    };
+  const api = createApi({
+    store: stores.tenants,
+    events: stores.events,
+    auth: createAuthenticator({ key: { kind: 'secret', secret: SECRET }, issuer: 'landlord', clock }),
+    clock,
+    log,
+    registryHost: REGISTRY,
+    sharedRegistryApp: 'images',
+    subdomainSuffix: 'tenants.example.com',
+    resolveImage: (reference) => ask(() => outside.images.get(reference))(),
+    planTenant: ask(() => outside.plan),
+    health: () => outside.health(),
+    metrics: new Registry(),
+  });
+  await api.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = api.server.address() as AddressInfo;
+
+  const token = (caller: Exclude<Caller, 'nobody'>) =>
+    signToken({
+      secret: SECRET,
+      issuer: 'landlord',
+      identity:
+        caller === 'operator'
+          ? { role: 'operator', subject: 'olga' }
+          : { role: 'customer', subject: 'carl', customer: caller.customer },
+      lifetimeSeconds: 86_400,
+      clock,
+    });
+
+  return {
+    api,
+    store: stores.tenants,
+    events: stores.events,
+    clock,
+    outside,
+    logged,
+    url: `http://127.0.0.1:${port}`,
+    token,
+    async call(caller, method, url, { body, headers = {} } = {}) {
+      const answer = await api.inject({
+        method,
+        url,
+        headers: {
+          ...(caller !== 'nobody' && { authorization: `Bearer ${await token(caller)}` }),
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+          ...headers,
+        },
+        ...(body !== undefined && { payload: typeof body === 'string' ? body : JSON.stringify(body) }),
+      });
+      return {
+        status: answer.statusCode,
+        headers: answer.headers,
+        body: JSON.parse(answer.body === '' ? '{}' : answer.body) as Body,
+      };
+    },
+    seed: (name, { owner = 'ctm_1', spec = {}, finalizers = [], labels = {} } = {}) =>
+      stores.tenants.create({
+        metadata: { namespace: 'default', name, finalizers, labels },
+        spec: { owner, region: 'iad', ...spec },
+      }),
+    report: ({ metadata }, status) => stores.tenants.updateStatus({ metadata, status }),
+    compact: () => stores.compact(),
+    async close() {
+      await api.close();
+      await stores.close();
+      await (testDatabase?.drop() ?? database.close());
+    },
+  };
+}
+
+/** A Tenant as a client writes it. */
+export function manifest(
+  name: string,
+  parts: { metadata?: object; spec?: object; status?: object } = {},
+): object {
+  return {
+    apiVersion: 'cloud.systemprompt.io/v1alpha1',
+    kind: 'Tenant',
+    metadata: { name, ...parts.metadata },
+    spec: { owner: 'ctm_1', region: 'iad', ...parts.spec },
+    ...(parts.status && { status: parts.status }),
+  };
+}

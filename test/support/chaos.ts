@@ -1,0 +1,265 @@
+/**
+ * People use a daemon that is killed again and again. Each tenant has a script of its own (created, deployed,
+ * restarted, suspended, scaled, deleted) that goes on whatever happens to the daemon, while the daemon dies by
+ * SIGKILL at random moments. Afterwards it is left alone, and then everything must be as the specs say.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { findCondition } from '../../src/tenant/conditions.ts';
+import { appName } from '../../src/tenant/names.ts';
+import type { Tenant } from '../../src/tenant/schema.ts';
+import { eventually } from './eventually.ts';
+import {
+  createOperator,
+  persist,
+  seedImage,
+  worldOf,
+  type Operator,
+  type SimulatedWorld,
+} from './operator.ts';
+import { freePort, startDaemon, startSimulator, type Daemon } from './processes.ts';
+
+export interface ChaosOptions {
+  readonly tenants: number;
+  readonly kills: number;
+  readonly seed: number;
+  readonly stateDir: string;
+  /** Environment of the simulator, for example `SIMULATOR_LATENCY`. */
+  readonly simulatorEnv?: NodeJS.ProcessEnv;
+  readonly log: (line: string) => void;
+}
+
+export interface ChaosResult {
+  readonly kills: number;
+  /** Tenants at the end, and those that were deleted on the way. */
+  readonly remaining: number;
+  readonly deleted: number;
+  readonly acceptedRestarts: number;
+  /** Everything that is not as it should be, in words; empty: all is well. */
+  readonly violations: readonly string[];
+}
+
+/** What one tenant's script did and what must be true of it in the end. */
+interface Expectation {
+  readonly name: string;
+  deleted: boolean;
+  restarts: number;
+  /** New machine versions that the script's edits asked for, besides the first. */
+  updates: number;
+  uid?: string;
+}
+
+const IMAGES = ['one', 'two'].map((tag) => `registry.fly.io/systemprompt-images:${tag}`);
+const POLL_MS = 250;
+/** Longer than any back-off and grace together. */
+const SCRIPT_TIMEOUT_MS = 240_000;
+const DELETED_VOLUME_STATES = new Set([
+  'scheduling_destroy',
+  'pending_destroy',
+  'destroying',
+  'destroyed',
+  'waiting_for_detach',
+]);
+
+/** Numbers in [0, 1) that are the same for the same seed (mulberry32). */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
+  const { stateDir, log } = options;
+  const random = seededRandom(options.seed);
+  const simulator = await startSimulator({
+    env: { SIMULATOR_SEED: String(options.seed), ...options.simulatorEnv },
+  });
+  for (const tag of ['one', 'two']) await seedImage(simulator.url, 'systemprompt-images', tag);
+  const port = await freePort();
+  const start = (): Promise<Daemon> =>
+    startDaemon({ stateDir, simulatorUrl: simulator.url, port, env: { LOG_LEVEL: 'warn' } });
+  let daemon = await start();
+  const operator = createOperator(
+    () => daemon.url,
+    () => daemon.credentials.operator_token,
+  );
+  let killed = 0;
+  const expectations = Array.from({ length: options.tenants }, (_, index): Expectation => ({
+    name: `chaos-${index}`,
+    deleted: false,
+    restarts: 0,
+    updates: 0,
+  }));
+  try {
+    const scripts = expectations.map(async (expectation, index) => {
+      // Spread over the whole time of killing, so that every kind of moment is hit.
+      const from = Math.floor((index / options.tenants) * options.kills * 0.8);
+      await eventually(() => killed >= from, {
+        what: 'the turn of a script',
+        timeoutMs: SCRIPT_TIMEOUT_MS * 2,
+      });
+      await script({ operator, expectation, kind: index % 5, random });
+    });
+    const all = Promise.all(scripts);
+    all.catch(() => undefined);
+    while (killed < options.kills) {
+      await delay(100 + random() * 1_400);
+      await daemon.kill();
+      killed += 1;
+      daemon = await start();
+      log(`killed ${killed} of ${options.kills} times`);
+    }
+    await all;
+    log('all scripts are through; looking at what is left');
+    const tenants = await settled(operator);
+    const world = await worldOf(simulator.url);
+    const violations = judge({ expectations, tenants, world });
+    const deleted = expectations.filter((expectation) => expectation.deleted).length;
+    const acceptedRestarts = expectations.reduce((sum, { restarts }) => sum + restarts, 0);
+    return { kills: killed, remaining: tenants.length, deleted, acceptedRestarts, violations };
+  } finally {
+    await daemon.stop();
+    await simulator.stop();
+  }
+}
+
+interface ScriptOptions {
+  readonly operator: Operator;
+  readonly expectation: Expectation;
+  readonly kind: number;
+  readonly random: () => number;
+}
+
+/** Every request can be repeated until it is accepted: it names what it wants, not what to do. */
+async function script({ operator, expectation, kind, random }: ScriptOptions): Promise<void> {
+  const { name } = expectation;
+  const spec = { owner: 'ctm_chaos', region: 'iad', memoryMb: 256, ...(kind !== 1 && { image: IMAGES[0] }) };
+  const patch = async (change: Record<string, unknown>): Promise<void> => {
+    const { status, body } = await persist(() => operator.patch(name, change));
+    if (status !== 200) throw new Error(`cannot edit "${name}": ${status} ${JSON.stringify(body)}`);
+  };
+  const reach = (phase: string): Promise<Tenant> => reachPhase(operator, name, phase);
+  const created = await persist(() => operator.create(name, spec));
+  if (created.status !== 201 && created.status !== 409)
+    throw new Error(`cannot create "${name}": ${created.status}`);
+  switch (kind) {
+    case 0:
+      for (const minute of [1, 2]) {
+        await reach('running');
+        await patch({ restartedAt: `2026-01-01T00:0${minute}:00Z` });
+        expectation.restarts += 1;
+        expectation.updates += 1;
+      }
+      await reach('running');
+      break;
+    case 1:
+      await reach('awaiting_deploy');
+      await patch({ image: IMAGES[0] });
+      await reach('running');
+      await patch({ image: IMAGES[1] });
+      expectation.updates += 1;
+      await reach('running');
+      break;
+    case 2:
+      await reach('running');
+      await patch({ state: 'Suspended' });
+      expectation.updates += 1;
+      await reach('suspended');
+      if (random() < 0.5) break;
+      await patch({ state: 'Running' });
+      expectation.updates += 1;
+      await reach('running');
+      break;
+    case 3:
+      await reach('running');
+      await patch({ memoryMb: 512, volumeGb: 2 });
+      expectation.updates += 1;
+      await reach('running');
+      break;
+    default:
+      await delay(random() * 4_000);
+      expectation.deleted = true;
+      await remove(operator, name);
+  }
+  if (!expectation.deleted) expectation.uid = (await persist(() => operator.get(name))).body.metadata.uid;
+}
+
+async function remove(operator: Operator, name: string): Promise<void> {
+  await persist(() => operator.remove(name));
+  await eventually(async () => (await persist(() => operator.get(name))).status === 404, {
+    what: `tenant ${name} to be gone`,
+    timeoutMs: SCRIPT_TIMEOUT_MS,
+    intervalMs: POLL_MS,
+  });
+}
+
+function reachPhase(operator: Operator, name: string, phase: string): Promise<Tenant> {
+  return eventually(
+    async () => {
+      const { status, body } = await persist(() => operator.get(name));
+      return status === 200 && body.status?.phase === phase && isSettled(body) ? body : undefined;
+    },
+    { what: `tenant ${name} to be ${phase}`, timeoutMs: SCRIPT_TIMEOUT_MS, intervalMs: POLL_MS },
+  );
+}
+
+function isSettled({ metadata, status }: Tenant): boolean {
+  const ready = findCondition(status?.conditions, 'Ready');
+  return ready?.status === 'True' && ready.observedGeneration === metadata.generation;
+}
+
+/** All tenants, once every one of them is Ready at its generation. */
+function settled(operator: Operator): Promise<Tenant[]> {
+  return eventually(
+    async () => {
+      const tenants = await operator.list();
+      return tenants.every(isSettled) ? tenants : undefined;
+    },
+    { what: 'all tenants to be Ready', timeoutMs: SCRIPT_TIMEOUT_MS, intervalMs: POLL_MS },
+  );
+}
+
+interface Evidence {
+  readonly expectations: readonly Expectation[];
+  readonly tenants: readonly Tenant[];
+  readonly world: SimulatedWorld;
+}
+
+/** What is not as it should be. */
+function judge({ expectations, tenants, world }: Evidence): string[] {
+  const wanted = new Set(tenants.map(({ metadata }) => appName(metadata.uid)));
+  const strangers = Object.entries(world.apps)
+    .filter(([name, app]) => name.startsWith('sp-') && !app.deleting && !wanted.has(name))
+    .map(([name]) => `app ${name} belongs to no tenant`);
+  const survivors = expectations.filter((expectation) => !expectation.deleted);
+  return [
+    ...strangers,
+    ...survivors
+      .filter(({ name }) => !tenants.some(({ metadata }) => metadata.name === name))
+      .map(({ name }) => `tenant ${name} is lost`),
+    ...expectations
+      .filter(({ name, deleted }) => deleted && tenants.some(({ metadata }) => metadata.name === name))
+      .map(({ name }) => `tenant ${name} came back`),
+    ...survivors.flatMap((expectation) => judgeOne(expectation, world)),
+  ];
+}
+
+function judgeOne({ name, uid = '', updates, restarts }: Expectation, world: SimulatedWorld): string[] {
+  const app = world.apps[appName(uid)];
+  if (app === undefined) return [`${name}: it has no app`];
+  const machines = app.machines.filter(({ state }) => state !== 'destroyed');
+  const volumes = app.volumes.filter(({ state }) => !DELETED_VOLUME_STATES.has(state));
+  const versions = machines[0]?.versions.length ?? 0;
+  const types = app.addresses.map(({ type }) => type).sort();
+  return [
+    ...(machines.length === 1 ? [] : [`${name}: ${machines.length} machines`]),
+    ...(volumes.length === 1 ? [] : [`${name}: ${volumes.length} volumes`]),
+    ...(types.join() === 'shared_v4,v6' ? [] : [`${name}: addresses ${types.join()}`]),
+    ...(versions === 1 + updates
+      ? []
+      : [`${name}: ${versions} machine versions instead of ${1 + updates} (${restarts} restarts)`]),
+  ];
+}
