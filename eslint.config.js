@@ -29,7 +29,8 @@ function arrowRule(room) {
     .filter((other) => other !== room && !allowed.includes(other))
     .map((other) => {
       const files = allowed.filter((entry) => entry.startsWith(`${other}/`));
-      const except = files.length > 0 ? `(?!${files.map((entry) => entry.slice(other.length + 1)).join('|')}\\.ts$)` : '';
+      const except =
+        files.length > 0 ? `(?!${files.map((entry) => entry.slice(other.length + 1)).join('|')}\\.ts$)` : '';
       const single = ['clock', 'main', 'config', 'log'].includes(other);
       return {
         regex: single ? importOf(other).replace('\\.ts$', '\\.ts$') : `^(\\.\\./)+${other}/${except}`,
@@ -70,9 +71,15 @@ export default tseslint.config(
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
       '@typescript-eslint/no-floating-promises': 'error',
-      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { considerDefaultExhaustiveForUnions: true },
+      ],
       '@typescript-eslint/consistent-type-imports': 'error',
-      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
       '@typescript-eslint/no-unnecessary-condition': ['error', { allowConstantLoopConditions: true }],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
@@ -86,7 +93,10 @@ export default tseslint.config(
     files: ['src/**/*.ts'],
     rules: { 'no-console': 'error', 'no-restricted-syntax': ['error', ...clockBans] },
   },
-  { files: ['src/clock.ts', 'src/config.ts'], rules: { 'no-restricted-syntax': 'off' } },
+  {
+    files: ['src/clock.ts', 'src/config.ts', 'src/simulator/main.ts'],
+    rules: { 'no-restricted-syntax': 'off' },
+  },
   ...rooms.map(arrowRule),
   {
     // A describe() or a table of cases is a list, not a function to be understood at once.
@@ -96,6 +106,18 @@ export default tseslint.config(
       'max-lines': 'off',
       '@typescript-eslint/no-non-null-assertion': 'off',
       '@typescript-eslint/require-await': 'off',
+    },
+  },
+  {
+    // Every answer there was held against Fly's schema on its way, so tests look into it without a cast at every step.
+    files: ['test/simulator/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-unsafe-assignment': 'off',
+      '@typescript-eslint/no-unsafe-argument': 'off',
+      '@typescript-eslint/no-unsafe-call': 'off',
+      '@typescript-eslint/no-unsafe-member-access': 'off',
+      '@typescript-eslint/no-unsafe-return': 'off',
+      '@typescript-eslint/restrict-plus-operands': 'off',
     },
   },
   { files: ['**/*.js'], languageOptions: { globals: { process: 'readonly', console: 'readonly' } } },

@@ -26,7 +26,7 @@ export async function carryOut(pass: Pass, options: CarryOutOptions): Promise<Pl
     for (let round = 0; round < MOST_ROUNDS; round += 1) {
       const plan = pass.plan();
       const ready = plan.steps.filter((step) => step.needs.length === 0 && !tried.has(stepId(step)));
-      if (ready.length > 0 && (!pass.acted || ready.some((step) => step.intent !== undefined)))
+      if (ready.length > 0 && (!pass.acted || pass.ahead || ready.some((step) => step.intent !== undefined)))
         await pass.write(plan, ready);
       if (!mayBegin(pass, options)) ready.length = 0;
       for (const step of ready) {

@@ -37,6 +37,7 @@ export class Pass {
   /** As the store has it. */
   #stored: Tenant;
   #superseded = false;
+  #ahead = false;
   observed: Observed;
   /** Whether any step was tried: what is known then comes from answers, not from a look. */
   acted = false;
@@ -58,6 +59,14 @@ export class Pass {
     return this.#superseded;
   }
 
+  /**
+   * Something was forgotten and that is not written yet. No step may begin before it is: after a crash in that
+   * step, what was forgotten would count again.
+   */
+  get ahead(): boolean {
+    return this.#ahead;
+  }
+
   plan(): Plan {
     const { settings, now } = this.#options;
     return planTenant({ tenant: this.#tenant, observed: this.observed, settings, now: now() });
@@ -70,6 +79,7 @@ export class Pass {
 
   /** Takes an intent out of the journal: the thing was definitely not made, or need not be remembered. */
   forget(intent: string): void {
+    this.#ahead = true;
     const { [intent]: _, ...requested } = this.#tenant.status?.requested ?? {};
     this.#tenant = { ...this.#tenant, status: { ...this.#tenant.status, requested } };
   }
@@ -134,6 +144,7 @@ export class Pass {
     this.#superseded ||=
       stored.metadata.generation !== generation || stored.metadata.deletionTimestamp !== deletionTimestamp;
     this.#stored = stored;
+    this.#ahead = false;
     this.#tenant = { ...this.#tenant, status: stored.status };
   }
 
