@@ -27,18 +27,15 @@ const NAMES: Readonly<Record<string, EventName>> = {
   CertificateRequested: name('vm_provisioning_progress', 'provisioning', 'certificate_added'),
   SecretsSet: name('secrets_configured', 'provisioning'),
   InfrastructureReady: name(INFRASTRUCTURE_READY, 'awaiting_deploy'),
-  MachineCreating: name('vm_provisioning_started', 'deploying', 'machine_creating'),
-  MachineCreated: name('vm_provisioning_progress', 'deploying', 'machine_created'),
-  MachineStarted: name('vm_provisioned', 'deploying', 'machine_started'),
+  MachineCreated: name('vm_provisioning_started', 'deploying', 'machine_created'),
+  MachineStarting: name('vm_provisioning_progress', 'deploying', 'machine_starting'),
   TenantReady: name('tenant_ready', 'running'),
   ProvisioningFailed: name(PROVISIONING_FAILED, 'failed'),
   Stalled: name(PROVISIONING_FAILED, 'failed', 'stalled'),
   DriftDetected: name('drift_detected', 'updating'),
-  Updated: name('updated', 'updating'),
-  Restarted: name('restarted', 'restarting'),
+  MachineUpdated: name('updated', 'updating'),
+  MachineRestarted: name('restarted', 'restarting'),
   Suspended: name('suspended', 'suspended'),
-  Resumed: name('resumed', 'running'),
-  Deleting: name('deleting', 'deleting'),
 };
 
 /** The wire's name of an event reason; `phase` is the state to show for one that the table does not know. */

@@ -162,7 +162,7 @@ describe('the end of the stream', () => {
     await ready();
     const client = await follow('?follow=1');
     expect(await type(client)).toBe('infrastructure_ready');
-    await record('MachineCreating', 'TenantReady');
+    await record('MachineCreated', 'TenantReady');
     expect([await type(client), await type(client)]).toEqual(['vm_provisioning_started', 'tenant_ready']);
   });
 
