@@ -29,7 +29,10 @@ export const systemClock: Clock = {
  */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    if (signal?.aborted) { resolve(); return; }
+    if (signal?.aborted) {
+      resolve();
+      return;
+    }
     const cancel = clock.setTimer(delayMs, finish);
     function finish(): void {
       cancel();

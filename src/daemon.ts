@@ -11,7 +11,7 @@ import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { createRuntimeMetrics } from './controller/metrics.ts';
 import type { Database } from './database/connection.ts';
-import { createTenantDatabases } from './database/tmp-admin.ts';
+import { createTenantDatabases } from './database/tenant-databases.ts';
 import { applyExamples, developmentKeys, writeCredentials } from './development.ts';
 import type { Fly } from './fly/fly.ts';
 import { createLoop, type Loop } from './loop.ts';

@@ -116,9 +116,15 @@ export interface TenantUpdate {
 export interface EventStore {
   record(tenantUid: string, events: readonly TenantEvent[]): Promise<void>;
   /** Oldest first, those with an id above `afterId`. */
-  list(tenantUid: string, options?: { readonly afterId?: number; readonly limit?: number }): Promise<StoredEvent[]>;
+  list(
+    tenantUid: string,
+    options?: { readonly afterId?: number; readonly limit?: number },
+  ): Promise<StoredEvent[]>;
   /** History after `afterId`, then live, until `signal` aborts. */
-  watch(tenantUid: string, options: { readonly afterId: number; readonly signal: AbortSignal }): AsyncIterable<StoredEvent>;
+  watch(
+    tenantUid: string,
+    options: { readonly afterId: number; readonly signal: AbortSignal },
+  ): AsyncIterable<StoredEvent>;
 }
 
 export class NotFoundError extends Error {

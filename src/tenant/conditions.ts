@@ -31,7 +31,7 @@ export const conditionSchema = z.object({
     .regex(/^[A-Z][A-Za-z0-9]*$/)
     .max(64),
   message: z.string().max(1024),
-  lastTransitionTime: z.iso.datetime({ offset: true }),
+  lastTransitionTime: z.iso.datetime({ offset: true }).max(40),
   observedGeneration: z.int().min(0),
 });
 

@@ -8,7 +8,9 @@ import { IMAGE_PATTERN } from './image.ts';
 import { API_VERSION, KIND } from './names.ts';
 import { PHASES } from './phases.ts';
 
-const timestamp = z.iso.datetime({ offset: true });
+const timestamp = z.iso.datetime({ offset: true }).max(40);
+/** Whatever Fly calls something: an id, a version, a state, an address. */
+const word = z.string().max(128);
 const dnsLabel = z
   .string()
   .max(63)
@@ -25,22 +27,28 @@ const dnsName = z
 export const MEMORY_SIZES_MB = [256, 512, 1024, 2048] as const;
 /** Fly's own limit for one volume, in gigabytes. */
 export const LARGEST_VOLUME_GB = 500;
+/** Entries of `spec.env`. */
+export const MOST_ENV_ENTRIES = 100;
 /** Names that Landlord sets itself; `spec.env` may not shadow them. */
-export const RESERVED_ENV = ['DATABASE_URL', 'JWT_SECRET', 'TENANT_ID', 'TENANT_NAME', 'HOST', 'PORT'] as const;
+export const RESERVED_ENV = [
+  'DATABASE_URL',
+  'JWT_SECRET',
+  'TENANT_ID',
+  'TENANT_NAME',
+  'HOST',
+  'PORT',
+] as const;
 
 export const specSchema = z.strictObject({
-  owner: z
-    .string()
-    .min(1)
-    .max(128)
-    .describe('Customer who owns and pays for the tenant. Cannot be changed.'),
+  owner: z.string().min(1).max(128).describe('Customer who owns and pays for the tenant. Cannot be changed.'),
   plan: z.string().min(1).max(63).default('free').describe('Plan that the customer pays for.'),
   region: z
     .string()
     .regex(/^[a-z]{3}$/, 'must be a region code of three letters, such as iad')
-    .describe('Fly region. Cannot be changed once the volume exists.'),
+    // The pattern says it as well, but the API server's estimate of what rules cost goes by the number.
+    .meta({ maxLength: 3, description: 'Fly region. Cannot be changed once the volume exists.' }),
   memoryMb: z
-    .union(MEMORY_SIZES_MB.map((size) => z.literal(size)))
+    .literal(MEMORY_SIZES_MB)
     .default(512)
     .describe('Memory of the machine in megabytes: 256, 512, 1024 or 2048.'),
   volumeGb: z
@@ -52,27 +60,30 @@ export const specSchema = z.strictObject({
   image: z
     .string()
     .max(512)
-    .regex(new RegExp(IMAGE_PATTERN), 'must read registry/repository:tag or registry/repository@sha256:digest')
+    .regex(
+      new RegExp(IMAGE_PATTERN),
+      'must read registry/repository:tag or registry/repository@sha256:digest',
+    )
     .regex(/(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|@sha256:[a-f0-9]{64})$/, 'must name a tag or a digest')
     .optional()
-    .describe('Image to run. Absent: infrastructure only, no machine. A bare tag is resolved once a generation.'),
+    .describe(
+      'Image to run. Absent: infrastructure only, no machine. A bare tag is resolved once a generation.',
+    ),
   state: z
     .enum(['Running', 'Suspended'])
     .default('Running')
     .describe('Suspended: the machine is stopped and traffic does not wake it; data is kept.'),
-  restartedAt: timestamp
-    .optional()
-    .describe('A time newer than the last one served asks for one restart.'),
+  restartedAt: timestamp.optional().describe('A time newer than the last one served asks for one restart.'),
   retriedAt: timestamp
     .optional()
     .describe('A time newer than the last one served clears Stalled and the back-off.'),
   credentialsRotatedAt: timestamp
     .optional()
     .describe('A time newer than the last one served asks for one rotation of the database password.'),
-  env: z
-    .record(z.string().max(128), z.string().max(4096))
-    .default({})
-    .describe('Environment of the machine. Not secret: anybody who may read the Tenant sees it.'),
+  env: z.record(z.string().max(128), z.string().max(4096)).default({}).meta({
+    maxProperties: MOST_ENV_ENTRIES,
+    description: 'Environment of the machine. Not secret: anybody who may read the Tenant sees it.',
+  }),
   hostnames: z
     .array(dnsName)
     .max(20)
@@ -90,46 +101,54 @@ export const specSchema = z.strictObject({
     .string()
     .max(64)
     .optional()
-    .describe('Id of a lost volume (status.volume.id). Only with it is a new, empty volume made in its place.'),
+    .describe(
+      'Id of a lost volume (status.volume.id). Only with it is a new, empty volume made in its place.',
+    ),
 });
 
 export const statusSchema = z.object({
-  observedGeneration: z.int().min(0).optional().describe('Generation of the spec that this status speaks of.'),
+  observedGeneration: z
+    .int()
+    .min(0)
+    .optional()
+    .describe('Generation of the spec that this status speaks of.'),
+  observedSecretsRevision: z
+    .int()
+    .min(0)
+    .optional()
+    .describe('Revision of the secrets that this status speaks of.'),
   phase: z.enum(PHASES).optional().describe('One word for people; derived from the conditions.'),
   conditions: z.array(conditionSchema).max(32).optional(),
-  app: z.object({ name: z.string(), id: z.string().optional() }).optional(),
+  app: z.object({ name: word, id: word.optional() }).optional(),
   volume: z
-    .object({ id: z.string(), sizeGb: z.int(), region: z.string() })
+    .object({ id: word, sizeGb: z.int().min(1), region: word })
     .optional()
     .describe('The data volume. Once set, no other volume is ever made without acknowledgedVolumeLoss.'),
   machine: z
     .object({
-      id: z.string(),
-      version: z.string(),
-      state: z.string(),
-      imageDigest: z.string().optional(),
+      id: word,
+      version: word,
+      state: word,
+      imageDigest: word.optional(),
       memoryMb: z.int().optional(),
     })
     .optional(),
   image: z
-    .object({ reference: z.string(), digest: z.string(), generation: z.int() })
+    .object({ reference: z.string().max(512), digest: word, generation: z.int().min(1) })
     .optional()
     .describe('What spec.image resolved to, and at which generation.'),
-  addresses: z.array(z.string()).max(32).optional(),
-  hostname: z.string().optional(),
-  url: z.string().optional(),
-  requested: z
-    .record(z.string(), timestamp)
-    .optional()
-    .describe('When the making of each thing was last asked of Fly: for a while afterwards, not found is not believed.'),
-  served: z
-    .object({ retriedAt: timestamp.optional(), restartedAt: timestamp.optional() })
-    .optional()
-    .describe('Newest requests of spec that were carried out.'),
+  addresses: z.array(word).max(32).optional(),
+  hostname: z.string().max(253).optional(),
+  url: z.string().max(512).optional(),
+  requested: z.record(word, timestamp).optional().meta({
+    maxProperties: 32,
+    description:
+      'When the making of each thing was last asked of Fly: for a while afterwards, not found is not believed.',
+  }),
   failure: z
     .object({
-      step: z.string(),
-      reason: z.string(),
+      step: word,
+      reason: word,
       message: z.string().max(1024),
       attempts: z.int().min(1),
       terminal: z.boolean().describe('True: not tried again until the spec, a retry or a secret changes.'),

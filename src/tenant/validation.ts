@@ -3,7 +3,19 @@
  * in CEL in the CRD (`crd.ts`), so that `kubectl` against a cluster and the REST API refuse the same things.
  */
 import type { z } from 'zod';
-import { RESERVED_ENV, specSchema, type Tenant, type TenantSpec } from './schema.ts';
+import { MOST_ENV_ENTRIES, RESERVED_ENV, specSchema, type Tenant, type TenantSpec } from './schema.ts';
+
+/** Pattern of a name in `spec.env`; RE2-compatible, the CRD carries it as well. */
+export const ENV_NAME_PATTERN = '^[A-Z_][A-Z0-9_]*$';
+
+/** What a person reads who breaks a rule, through whichever door. */
+export const MESSAGES = {
+  immutable: 'cannot be changed',
+  regionFixed: 'cannot be changed once the volume exists',
+  volumeShrinks: 'may grow, never shrink',
+  envName: 'must be an uppercase name such as LOG_LEVEL',
+  envReserved: 'is set by Landlord or by Fly and cannot be set here',
+} as const;
 
 /** One thing that is wrong: the field's path, such as `spec.memoryMb` or `spec.hostnames[1]`, and a sentence. */
 export interface Issue {
@@ -13,8 +25,7 @@ export interface Issue {
 
 /** What came of checking a document: the value, or everything that is wrong with it. */
 export type Validated<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly issues: readonly Issue[] };
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly issues: readonly Issue[] };
 
 /** Parses with a schema and reports every issue by path, below `prefix`. */
 export function validate<T>(schema: z.ZodType<T>, input: unknown, prefix = ''): Validated<T> {
@@ -35,26 +46,25 @@ export function validateSpec(input: unknown): Validated<TenantSpec> {
 export function transitionIssues(before: Tenant, after: TenantSpec): Issue[] {
   const issues: Issue[] = [];
   const volume = before.status?.volume;
-  if (after.owner !== before.spec.owner) issues.push({ path: 'spec.owner', message: 'cannot be changed' });
+  if (after.owner !== before.spec.owner) issues.push({ path: 'spec.owner', message: MESSAGES.immutable });
   if (after.adopt?.app !== before.spec.adopt?.app)
-    issues.push({ path: 'spec.adopt', message: 'cannot be changed' });
+    issues.push({ path: 'spec.adopt', message: MESSAGES.immutable });
   if (volume !== undefined && after.region !== before.spec.region)
-    issues.push({ path: 'spec.region', message: 'cannot be changed once the volume exists' });
+    issues.push({ path: 'spec.region', message: MESSAGES.regionFixed });
   if (after.volumeGb < before.spec.volumeGb)
-    issues.push({ path: 'spec.volumeGb', message: 'may grow, never shrink' });
+    issues.push({ path: 'spec.volumeGb', message: MESSAGES.volumeShrinks });
   return issues;
 }
 
 function environmentIssues(spec: TenantSpec): Issue[] {
   const issues: Issue[] = [];
-  if (Object.keys(spec.env).length > 100)
-    issues.push({ path: 'spec.env', message: 'must not have more than 100 entries' });
+  if (Object.keys(spec.env).length > MOST_ENV_ENTRIES)
+    issues.push({ path: 'spec.env', message: `must not have more than ${MOST_ENV_ENTRIES} entries` });
   for (const name of Object.keys(spec.env)) {
     const path = `spec.env.${name}`;
-    if (!/^[A-Z_][A-Z0-9_]*$/.test(name))
-      issues.push({ path, message: 'must be an uppercase name such as LOG_LEVEL' });
+    if (!new RegExp(ENV_NAME_PATTERN).test(name)) issues.push({ path, message: MESSAGES.envName });
     else if (name.startsWith('FLY_') || RESERVED_ENV.some((reserved) => reserved === name))
-      issues.push({ path, message: 'is set by Landlord or by Fly and cannot be set here' });
+      issues.push({ path, message: MESSAGES.envReserved });
   }
   return issues;
 }
@@ -69,10 +79,14 @@ function hostnameIssues(spec: TenantSpec): Issue[] {
 
 function flatten(issue: z.core.$ZodIssue, prefix: string): Issue[] {
   const path = issue.path.reduce<string>(
-    (text, part) => (typeof part === 'number' ? `${text}[${part}]` : text === '' ? String(part) : `${text}.${String(part)}`),
+    (text, part) =>
+      typeof part === 'number' ? `${text}[${part}]` : text === '' ? String(part) : `${text}.${String(part)}`,
     prefix,
   );
   if (issue.code === 'unrecognized_keys')
-    return issue.keys.map((key) => ({ path: path === '' ? key : `${path}.${key}`, message: 'is not a known field' }));
+    return issue.keys.map((key) => ({
+      path: path === '' ? key : `${path}.${key}`,
+      message: 'is not a known field',
+    }));
   return [{ path, message: issue.message }];
 }

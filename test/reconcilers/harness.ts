@@ -7,7 +7,7 @@ import { Registry } from 'prom-client';
 import type { Clock } from '../../src/clock.ts';
 import { systemClock } from '../../src/clock.ts';
 import { createRuntimeMetrics } from '../../src/controller/metrics.ts';
-import { createTenantDatabases } from '../../src/database/tmp-admin.ts';
+import { createTenantDatabases } from '../../src/database/tenant-databases.ts';
 import { createFly } from '../../src/fly/client.ts';
 import type { Fly } from '../../src/fly/fly.ts';
 import { createLoop, type Loop } from '../../src/loop.ts';
