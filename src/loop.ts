@@ -16,13 +16,20 @@ import { createMachineWaits } from './reconcilers/tenant/machine-waits.ts';
 import { createTenantReconciler, tenantKey } from './reconcilers/tenant/reconcile.ts';
 import type { TenantSettings } from './reconcilers/tenant/settings.ts';
 import { GoneError, type TenantStore } from './store/store.ts';
+import { parseImage } from './tenant/image.ts';
 import type { Tenant } from './tenant/schema.ts';
 import type { Vault } from './vault/vault.ts';
 
 /** Two of the store's bookmark intervals: a watch that says nothing for so long is dead. */
 const SILENT_MS = 130_000;
-/** Passes wait for Fly, not for the processor; this bounds memory and connections. */
-const CONCURRENCY = 256;
+/**
+ * Passes wait for Fly, not for the processor: one of two seconds lets this many start 30 tenants a second, more than
+ * one PostgreSQL makes databases. More would only make all of a burst wait for the last of it.
+ */
+const CONCURRENCY = 64;
+
+/** A machine that has arrived usually lacks one look to be Ready: it goes before work that has not begun. */
+const NEARLY_DONE = PRIORITY.edit + 10;
 
 export interface LoopOptions {
   readonly store: TenantStore;
@@ -38,7 +45,7 @@ export interface LoopOptions {
 export interface Loop {
   /** Follows the store, and its health is that of the watch. */
   readonly tenants: Informer<Tenant, 'app' | 'digest'>;
-  /** Whether a tenant other than `uid` wants or runs the digest. */
+  /** Whether a tenant other than `uid` wants or runs the digest, and is to stay. */
   readonly digestUsedElsewhere: (digest: string, uid: string) => boolean;
   start(): void;
   /** Lets running passes end until the deadline, then cuts them off. */
@@ -49,11 +56,13 @@ export function createLoop(options: LoopOptions): Loop {
   const { fly, clock, log } = options;
   const tenants = createTenantInformer(options);
   const digestUsedElsewhere = (digest: string, uid: string): boolean =>
-    tenants.byIndex('digest', digest).some((tenant) => tenant.metadata.uid !== uid);
+    tenants
+      .byIndex('digest', digest)
+      .some(({ metadata }) => metadata.uid !== uid && metadata.deletionTimestamp === undefined);
   const waits = createMachineWaits({
     fly,
     clock,
-    wake: (key) => controller.enqueue(key, { priority: PRIORITY.step }),
+    wake: (key) => controller.enqueue(key, { priority: NEARLY_DONE }),
   });
   const reconcile = createTenantReconciler({
     ...options,
@@ -111,7 +120,12 @@ function createTenantInformer({ store, clock, log, metrics }: LoopOptions): Loop
     metrics,
     indexes: {
       app: (tenant) => [appOf(tenant)],
-      digest: ({ status }) => [status?.image?.digest ?? [], status?.machine?.imageDigest ?? []].flat(),
+      digest: ({ spec, status }) =>
+        [
+          parseImage(spec.image ?? '')?.digest ?? [],
+          status?.image?.digest ?? [],
+          status?.machine?.imageDigest ?? [],
+        ].flat(),
     },
     source: {
       list: ({ continue: token }) => store.list(token === undefined ? {} : { continue: token }),

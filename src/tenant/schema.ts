@@ -29,14 +29,22 @@ export const MEMORY_SIZES_MB = [256, 512, 1024, 2048] as const;
 export const LARGEST_VOLUME_GB = 500;
 /** Entries of `spec.env`. */
 export const MOST_ENV_ENTRIES = 100;
-/** Names that Landlord sets itself; `spec.env` may not shadow them. */
+/** Names that Landlord sets itself (`environment.ts`, and two secrets); `spec.env` may not shadow them. */
 export const RESERVED_ENV = [
+  'API_EXTERNAL_URL',
+  'API_SERVER_URL',
+  'APP_URL',
+  'DATABASE_TYPE',
   'DATABASE_URL',
+  'HOST',
+  'JWT_ACCESS_TOKEN_EXPIRATION',
+  'JWT_ISSUER',
   'JWT_SECRET',
+  'PORT',
+  'SYSTEMPROMPT_SERVICES_PATH',
   'TENANT_ID',
   'TENANT_NAME',
-  'HOST',
-  'PORT',
+  'WEB_DIR',
 ] as const;
 
 export const specSchema = z.strictObject({
@@ -140,8 +148,9 @@ export const statusSchema = z.object({
   addresses: z.array(word).max(32).optional(),
   hostname: z.string().max(253).optional(),
   url: z.string().max(512).optional(),
-  requested: z.record(word, timestamp).optional().meta({
-    maxProperties: 32,
+  // Keys may end in a hostname; at most the old and the new ones of an edit at once.
+  requested: z.record(z.string().max(300), timestamp).optional().meta({
+    maxProperties: 64,
     description:
       'When the making of each thing was last asked of Fly: for a while afterwards, not found is not believed.',
   }),

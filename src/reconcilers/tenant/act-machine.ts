@@ -1,5 +1,5 @@
 /** How is a step on the machine carried out? Apart from act.ts only because machines have the most moves. */
-import type { Acted, ActContext, ActDependencies } from './act.ts';
+import { done, type Acted, type ActContext, type ActDependencies } from './acted.ts';
 import { upsert, type Amendment } from './observed.ts';
 import { METADATA } from './parts/machine-identity.ts';
 import type { Step } from './steps.ts';
@@ -20,24 +20,27 @@ export async function actOnMachine(
       return configure(dependencies, step, context);
     case 'startMachine':
       await machines.start(step, signal);
-      return told(inState(step.machineId, 'starting'), {
-        reason: 'MachineStarting',
-        message: `machine "${step.machineId}" is being started`,
-      });
+      return done(
+        inState(step.machineId, 'starting'),
+        'MachineStarting',
+        `machine "${step.machineId}" is being started`,
+      );
     case 'stopMachine':
       await machines.stop(step, signal);
-      return told(inState(step.machineId, 'stopping'), {
-        reason: 'MachineStopping',
-        message: `machine "${step.machineId}" is being stopped`,
-      });
+      return done(
+        inState(step.machineId, 'stopping'),
+        'MachineStopping',
+        `machine "${step.machineId}" is being stopped`,
+      );
     case 'destroyMachine':
       await machines.destroy(step, signal);
-      return told(
+      return done(
         (observed) => ({
           ...observed,
           machines: observed.machines.filter(({ id }) => id !== step.machineId),
         }),
-        { reason: 'MachineDestroyed', message: `machine "${step.machineId}" is destroyed` },
+        'MachineDestroyed',
+        `machine "${step.machineId}" is destroyed`,
       );
     default:
       return step satisfies never;
@@ -60,21 +63,16 @@ async function configure(
       { name, region, config, skip_launch: false, ...secrets },
       signal,
     );
-    return told((observed) => ({ ...observed, machines: upsert(observed.machines, machine) }), {
-      reason: 'MachineCreated',
-      message: `machine "${machine.id}" is created in ${machine.region}`,
-    });
+    return done(
+      (observed) => ({ ...observed, machines: upsert(observed.machines, machine) }),
+      'MachineCreated',
+      `machine "${machine.id}" is created in ${machine.region}`,
+    );
   }
   const update = { config, current_version: step.currentVersion, skip_launch: !step.launch, ...secrets };
   const machine = await fly.machines.update({ app, machineId: step.machineId }, update, signal);
-  return told(
-    (observed) => ({ ...observed, machines: upsert(observed.machines, machine) }),
-    updateEvent(step),
-  );
-}
-
-function told(amend: Amendment, event: { reason: string; message: string }): Acted {
-  return { amend, event: { type: 'Normal', ...event } };
+  const { reason, message } = updateEvent(step);
+  return done((observed) => ({ ...observed, machines: upsert(observed.machines, machine) }), reason, message);
 }
 
 function inState(machineId: string, state: string): Amendment {

@@ -2,37 +2,13 @@
  * How is one step carried out? One step, one effect: the only place of this controller that changes anything on
  * Fly, in a tenant's database or in the vault. What the answer tells is handed back as a change of what is known.
  */
-import { sleep, type Clock } from '../../clock.ts';
-import type { TenantDatabases } from '../../database/tenant-databases.ts';
-import { FlyError } from '../../fly/errors.ts';
-import type { Fly } from '../../fly/fly.ts';
-import type { TenantEvent } from '../../store/store.ts';
-import type { RevealedSecrets, Vault } from '../../vault/vault.ts';
-import type { Tenant } from '../../tenant/schema.ts';
+import type { RevealedSecrets } from '../../vault/vault.ts';
+import { done, type Acted, type ActContext, type ActDependencies } from './acted.ts';
+import { actOnApp } from './act-app.ts';
 import { actOnMachine } from './act-machine.ts';
 import { upsert, type Amendment } from './observed.ts';
 import { DATABASE_URL } from './parts/secrets.ts';
 import type { Step } from './steps.ts';
-
-export interface ActDependencies {
-  readonly fly: Fly;
-  readonly vault: Vault;
-  readonly databases: TenantDatabases;
-}
-
-export interface Acted {
-  /** What is known now. */
-  readonly amend: Amendment;
-  readonly event: TenantEvent;
-  /** The intent that was written for this step need not be remembered. */
-  readonly forgetIntent?: boolean;
-}
-
-export interface ActContext {
-  readonly tenant: Tenant;
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
-}
 
 /** Carries out one step. Rejects with FlyError, a database error, or one of the three kinds. */
 export async function act(dependencies: ActDependencies, step: Step, context: ActContext): Promise<Acted> {
@@ -76,11 +52,6 @@ export async function act(dependencies: ActDependencies, step: Step, context: Ac
     default:
       return step satisfies never;
   }
-}
-
-/** What a step that succeeded tells. */
-export function done(amend: Amendment, reason: string, message: string): Acted {
-  return { amend, event: { type: 'Normal', reason, message } };
 }
 
 type StepOf<K extends Step['kind']> = Extract<Step, { kind: K }>;
@@ -147,42 +118,6 @@ async function actOnDatabase(
       ? `database "${step.target}" is created`
       : `the password of role "${step.target}" is set`,
   );
-}
-
-async function actOnApp(
-  { fly }: ActDependencies,
-  step: StepOf<'createApp' | 'deleteApp'>,
-  context: ActContext,
-): Promise<Acted> {
-  const { signal } = context;
-  const name = step.app;
-  if (step.kind === 'deleteApp') {
-    await fly.apps.delete(name, signal);
-    return done((observed) => ({ ...observed, app: undefined }), 'AppDeleted', `app "${name}" is deleted`);
-  }
-  try {
-    const { id } = await fly.apps.create({ name }, signal);
-    await untilVisible(fly, name, context);
-    return done((observed) => ({ ...observed, app: { id, name } }), 'AppCreated', `app "${name}" is created`);
-  } catch (error) {
-    if (!(error instanceof FlyError) || error.reason !== 'NameTaken') throw error;
-    // The name is derived from the tenant's id: if we can see the app, an earlier call of ours made it.
-    const app = await fly.apps.get(name, signal);
-    if (app === undefined) throw error;
-    return done((observed) => ({ ...observed, app }), 'AppFound', `app "${name}" exists already`);
-  }
-}
-
-/** So many looks fit into Fly's burst; whatever is not visible after them meets its 404 and is waited for. */
-const VISIBILITY_LOOKS = 3;
-const VISIBILITY_INTERVAL_MS = 150;
-
-/** For a moment after its creation an app answers 404 to whatever is asked of it: nothing in it can be made before. */
-async function untilVisible(fly: Fly, name: string, { clock, signal }: ActContext): Promise<void> {
-  for (let look = 1; look <= VISIBILITY_LOOKS && !signal.aborted; look += 1) {
-    if ((await fly.apps.get(name, signal).catch(() => undefined)) !== undefined) return;
-    await sleep(clock, look * VISIBILITY_INTERVAL_MS, signal);
-  }
 }
 
 async function actOnAddress(

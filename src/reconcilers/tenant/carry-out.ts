@@ -3,7 +3,8 @@
  * answer the plan is made anew from what is known then. A failure stops only what needs the failed part.
  */
 import type { Clock } from '../../clock.ts';
-import { act, type ActDependencies } from './act.ts';
+import { act } from './act.ts';
+import type { ActDependencies } from './acted.ts';
 import { classifyFailure } from './failures.ts';
 import type { Pass } from './pass.ts';
 import { stepId, type Plan, type Step } from './steps.ts';
@@ -26,10 +27,7 @@ export async function carryOut(pass: Pass, options: CarryOutOptions): Promise<Pl
     for (let round = 0; round < MOST_ROUNDS; round += 1) {
       const plan = pass.plan();
       const ready = plan.steps.filter((step) => step.needs.length === 0 && !tried.has(stepId(step)));
-      if (ready.length > 0 && (!pass.acted || pass.ahead || ready.some((step) => step.intent !== undefined)))
-        await pass.write(plan, ready);
-      if (!mayBegin(pass, options)) ready.length = 0;
-      for (const step of ready) {
+      for (const step of await journaled(pass, plan, { ready, options })) {
         const id = stepId(step);
         tried.add(id);
         pass.acted = true;
@@ -47,11 +45,26 @@ export async function carryOut(pass: Pass, options: CarryOutOptions): Promise<Pl
   }
 }
 
+/** The steps that may begin now, with their intents written down: none once something newer is known. */
+async function journaled(
+  pass: Pass,
+  plan: Plan,
+  { ready, options }: { readonly ready: readonly Step[]; readonly options: CarryOutOptions },
+): Promise<readonly Step[]> {
+  if (ready.length === 0 || !mayBegin(pass, options)) return [];
+  const intents = ready.flatMap((step) => step.intent ?? []);
+  if (!pass.acted || pass.ahead || intents.length > 0) await pass.write(plan, ready);
+  if (mayBegin(pass, options)) return ready;
+  // Nothing was asked for: if the journal said so, the next pass would wait for it.
+  for (const intent of intents) pass.withdraw(intent);
+  return [];
+}
+
 function mayBegin(pass: Pass, { signal, isOutdated }: CarryOutOptions): boolean {
   return !signal.aborted && !pass.superseded && !isOutdated();
 }
 
-/** Never rejects: what went wrong is kept in the pass, for the report. */
+/** Never rejects: what went wrong is kept in the pass, for the report. That the pass was cut off is no failure. */
 async function runStep(pass: Pass, step: Step, options: CarryOutOptions): Promise<void> {
   try {
     const { clock, signal } = options;
@@ -61,7 +74,9 @@ async function runStep(pass: Pass, step: Step, options: CarryOutOptions): Promis
     if (acted.forgetIntent === true && step.intent !== undefined) pass.forget(step.intent);
   } catch (error) {
     const failure = classifyFailure(step, error);
-    pass.failures.push(failure);
-    if (step.intent !== undefined && !failure.ambiguous && failure.kind !== 'bug') pass.forget(step.intent);
+    if (!options.signal.aborted) pass.failures.push(failure);
+    if (step.intent === undefined) return;
+    if (failure.ambiguous || failure.kind === 'bug') pass.renew(step.intent);
+    else pass.withdraw(step.intent);
   }
 }

@@ -49,13 +49,7 @@ export function classifyFailure(step: Tried, error: unknown): StepFailure {
     return { ...base, kind: 'terminal', reason: error.reason, message: error.message };
   if (error instanceof TransientError)
     return { ...base, kind: 'transient', reason: error.reason, message: error.message };
-  if (error instanceof DatabaseError && (error.kind === 'unavailable' || error.kind === 'busy'))
-    return {
-      ...base,
-      kind: 'transient',
-      reason: 'DatabaseUnavailable',
-      message: `cannot ${words(step.kind)} "${step.target}": ${error.message}`,
-    };
+  if (error instanceof DatabaseError) return databaseFailure(step, error);
   return {
     ...base,
     kind: 'bug',
@@ -64,13 +58,32 @@ export function classifyFailure(step: Tried, error: unknown): StepFailure {
   };
 }
 
+/** A server that is away comes back; a role that is not ours, or a right that is missing, needs a person. */
+function databaseFailure(step: Tried, error: DatabaseError): StepFailure {
+  const away = error.kind === 'unavailable' || error.kind === 'busy';
+  return {
+    step,
+    kind: away ? 'transient' : 'terminal',
+    reason: away ? 'DatabaseUnavailable' : 'DatabaseRefused',
+    message: `cannot ${words(step.kind)} "${step.target}": ${error.message}`,
+    ambiguous: away,
+    cause: error,
+  };
+}
+
 function flyFailure(step: Tried, error: FlyError): StepFailure {
   const { reason, details, message } = error;
   const base = { step, reason, message, ambiguous: error.ambiguous, cause: error };
   if (ACCOUNT_REASONS.has(reason)) return { ...base, kind: 'transient', minDelayMs: ACCOUNT_RETRY_MS };
   if (reason === 'ImageNotFound') return { ...base, kind: 'transient', minDelayMs: IMAGE_RETRY_MS };
+  // Fly may show a volume for ever that no machine can be made with: that is not asked again every two seconds.
+  const halfDead = reason === 'NotFound' && step.kind === 'createMachine';
   // The plan was made against what is no longer so: nothing failed, look again.
-  if (reason === 'AlreadyExists' || reason === 'NotFound' || reason === 'MachineVersionChanged')
+  if (
+    reason === 'AlreadyExists' ||
+    reason === 'MachineVersionChanged' ||
+    (reason === 'NotFound' && !halfDead)
+  )
     return { ...base, kind: 'waiting', minDelayMs: WAITING_RETRY_MS };
   const delay = details.retryAfterMs ?? (error.kind === 'waiting' ? WAITING_RETRY_MS : undefined);
   return { ...base, kind: error.kind, ...(delay !== undefined && { minDelayMs: delay }) };

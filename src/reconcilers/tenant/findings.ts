@@ -85,6 +85,8 @@ function availableFinding({ tenant, observed }: FindingsInput): Finding {
     return tenant.spec.image === undefined
       ? no('AwaitingDeploy', 'no image is deployed yet')
       : no('NoMachine', 'there is no machine yet');
+  if (machine.config === undefined)
+    return no('HostUnreachable', `the host of machine "${machine.id}" does not answer`);
   if (machine.state === 'started') {
     const failing = machine.checks?.find((check) => check.status === 'critical');
     if (failing !== undefined)

@@ -12,6 +12,8 @@ import type { Tenant } from '../../tenant/schema.ts';
 import type { Vault } from '../../vault/vault.ts';
 import { appOf } from './input.ts';
 import { NOTHING_OBSERVED, upsert, type Observed, type ObservedImage, type ObservedTag } from './observed.ts';
+import { findMachine } from './parts/machine-identity.ts';
+import { mountedVolumeId } from './parts/volume.ts';
 import type { TenantSettings } from './settings.ts';
 
 export interface ObserveDependencies {
@@ -75,24 +77,30 @@ type Contents = Pick<Observed, 'addresses' | 'certificates' | 'volumes' | 'secre
 
 async function observeContents(fly: Fly, tenant: Tenant, signal: AbortSignal): Promise<Contents> {
   const app = appOf(tenant);
-  const [addresses, certificates, volumes, secrets, machines] = await Promise.all([
+  const [addresses, certificates, listed, secrets, machines] = await Promise.all([
     fly.network.listAddresses(app, signal),
     fly.certificates.list(app, signal),
-    observeVolumes(fly, tenant, signal),
+    fly.volumes.list(app, signal),
     fly.secrets.list(app, undefined, signal),
     observeMachines(fly, tenant, signal),
   ]);
+  const known = [tenant.status?.volume?.id, mountedVolumeId(findMachine(tenant, machines))];
+  const volumes = await withUnlisted(fly, { app, listed, known }, signal);
   return { addresses, certificates, volumes, secrets, machines };
 }
 
-/** The list lags behind: a recorded volume that it lacks is asked for by its id before it counts as lost. */
-async function observeVolumes(fly: Fly, tenant: Tenant, signal: AbortSignal): Promise<WireVolume[]> {
-  const app = appOf(tenant);
-  const listed = await fly.volumes.list(app, signal);
-  const recorded = tenant.status?.volume?.id;
-  if (recorded === undefined || listed.some((volume) => volume.id === recorded)) return listed;
-  const found = await fly.volumes.get(app, recorded, signal);
-  return found === undefined ? listed : upsert(listed, found);
+/** The list lags behind: a known volume that it lacks is asked for by its id before it counts as lost. */
+async function withUnlisted(
+  fly: Fly,
+  volumes: { app: string; listed: readonly WireVolume[]; known: readonly (string | undefined)[] },
+  signal: AbortSignal,
+): Promise<readonly WireVolume[]> {
+  const { app, listed, known } = volumes;
+  const unlisted = [...new Set(known)]
+    .filter((id) => id !== undefined)
+    .filter((id) => !listed.some((volume) => volume.id === id));
+  const found = await Promise.all(unlisted.map((id) => fly.volumes.get(app, id, signal)));
+  return [...listed, ...found.filter((volume) => volume !== undefined)];
 }
 
 /**

@@ -32,10 +32,12 @@ export class Pass {
   readonly #options: PassOptions;
   readonly failures: StepFailure[] = [];
   readonly #unwritten: TenantEvent[] = [];
-  /** As the pass began with it, but its status may be ahead of the store by what was forgotten. */
+  /** As the pass began with it, but its journal may be ahead of the store. */
   #tenant: Tenant;
   /** As the store has it. */
   #stored: Tenant;
+  /** What the journal said of each intent before the step that it was last written for. */
+  readonly #earlier = new Map<string, string | undefined>();
   #superseded = false;
   #ahead = false;
   observed: Observed;
@@ -60,8 +62,8 @@ export class Pass {
   }
 
   /**
-   * Something was forgotten and that is not written yet. No step may begin before it is: after a crash in that
-   * step, what was forgotten would count again.
+   * The journal was changed and that is not written yet. No step may begin before it is: after a crash in that
+   * step, the journal would say what is no longer so.
    */
   get ahead(): boolean {
     return this.#ahead;
@@ -77,10 +79,25 @@ export class Pass {
     this.#unwritten.push(event);
   }
 
-  /** Takes an intent out of the journal: the thing was definitely not made, or need not be remembered. */
+  /** The step is done and its intent need not be remembered. */
   forget(intent: string): void {
+    this.#journal(intent, undefined);
+  }
+
+  /** The step was not begun, or definitely had no effect: the journal says again what it said before. */
+  withdraw(intent: string): void {
+    this.#journal(intent, this.#earlier.get(intent));
+  }
+
+  /** The call ended, and nobody knows how: whatever it may still bring about is looked for from now on. */
+  renew(intent: string): void {
+    this.#journal(intent, new Date(this.#options.now()).toISOString());
+  }
+
+  #journal(intent: string, at: string | undefined): void {
     this.#ahead = true;
-    const { [intent]: _, ...requested } = this.#tenant.status?.requested ?? {};
+    const { [intent]: _, ...others } = this.#tenant.status?.requested ?? {};
+    const requested = at === undefined ? others : { ...others, [intent]: at };
     this.#tenant = { ...this.#tenant, status: { ...this.#tenant.status, requested } };
   }
 
@@ -95,6 +112,8 @@ export class Pass {
     const tenant = this.#tenant;
     const attempt = { number: context.attempt, retryDelayMs: context.retryDelayMs };
     const told = report({ tenant, observed, settings, now: at, plan, failures, attempt });
+    for (const { intent } of beginning)
+      if (intent !== undefined) this.#earlier.set(intent, tenant.status?.requested?.[intent]);
     await this.#writeReport(withIntents(told.status, beginning, at), told.events);
   }
 

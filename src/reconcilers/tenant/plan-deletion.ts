@@ -7,7 +7,7 @@ import { databaseName, VOLUME_NAME } from '../../tenant/names.ts';
 import { compose, mapParts } from './compose.ts';
 import { appOf, graceLeftMs, LOOK_INTERVAL_MS, type PlanInput } from './input.ts';
 import { isOurs } from './parts/machine-identity.ts';
-import { NAMED_GRACE_MS } from './settings.ts';
+import { UNNAMED_GRACE_MS } from './settings.ts';
 import {
   blocked,
   settled,
@@ -155,10 +155,14 @@ function endVolumes({ tenant, observed }: PlanInput): PartPlan {
 }
 
 function endApp(input: PlanInput): PartPlan {
+  const { observed, settings } = input;
   const app = appOf(input.tenant);
-  if (input.observed.app !== undefined) return ending([{ kind: 'deleteApp', app, target: app, why: WHY }]);
-  // A create whose answer was lost may still take effect: without this wait the app would be left behind.
-  if (graceLeftMs(input, 'app', NAMED_GRACE_MS) > 0)
+  const owner = observed.app?.organization?.slug ?? settings.orgSlug;
+  if (observed.appTaken || owner !== settings.orgSlug)
+    return settled('Gone', 'another organisation owns that name');
+  if (observed.app !== undefined) return ending([{ kind: 'deleteApp', app, target: app, why: WHY }]);
+  // A create whose answer was lost may still take effect: without this wait the app would be left behind for ever.
+  if (graceLeftMs(input, 'app', UNNAMED_GRACE_MS) > 0)
     return waiting({
       reason: 'AppNotVisibleYet',
       message: `app "${app}" was asked for and may still appear`,

@@ -63,6 +63,7 @@ async function converge(dependencies: TenantReconcilerDependencies, turn: Turn):
   const gone = tenant.metadata.deletionTimestamp !== undefined && plan.converged && failure === undefined;
   if (gone && !pass.acted) return release(dependencies, pass.tenant);
   await pass.write(plan, []);
+  signal.throwIfAborted();
   if (failure !== undefined) throw asOutcome(failure, sweepMs(dependencies));
   if (pass.superseded) return { requeueAfterMs: 0 };
   // What the answers say is believed for a status, but only a look lets go of a tenant.
@@ -102,8 +103,8 @@ async function observeInto(dependencies: TenantReconcilerDependencies, turn: Tur
     return new Pass({ ...options, observed: await observe(dependencies, tenant, context.signal) });
   } catch (error) {
     const failure = classifyFailure({ kind: 'observe', target: tenant.metadata.name }, error);
-    if (!context.signal.aborted)
-      await new Pass({ ...options, observed: NOTHING_OBSERVED }).writeUnobserved(failure);
+    context.signal.throwIfAborted();
+    await new Pass({ ...options, observed: NOTHING_OBSERVED }).writeUnobserved(failure);
     throw asOutcome(failure, sweepMs(dependencies));
   }
 }

@@ -7,13 +7,15 @@ import type { TenantEvent } from '../../store/store.ts';
 import { findCondition, mergeConditions } from '../../tenant/conditions.ts';
 import { addressType } from './parts/network.ts';
 import { findMachine } from './parts/machine-identity.ts';
+import { certificateIntent } from './parts/certificate.ts';
 import { imageIntent } from './parts/image.ts';
 import { chooseVolume } from './parts/volume.ts';
 import type { Failure, Tenant, TenantStatus } from '../../tenant/schema.ts';
 import { gravest, type StepFailure } from './failures.ts';
 import { findings } from './findings.ts';
-import { appOf, hostnameOf, type PlanInput } from './input.ts';
+import { appOf, graceLeftMs, hostnameOf, type PlanInput } from './input.ts';
 import { phaseOf } from './phase.ts';
+import { UNNAMED_GRACE_MS } from './settings.ts';
 import { transitionEvents } from './transition-events.ts';
 import type { Plan } from './steps.ts';
 
@@ -145,16 +147,30 @@ function imageOf({ tenant, observed }: PlanInput): TenantStatus['image'] {
   return tenant.spec.image === undefined ? undefined : tenant.status?.image;
 }
 
-/** The journal of what was asked for, without image look-ups of other generations. */
-function requestedOf({ tenant, observed, now }: PlanInput): Record<string, string> {
+/** The journal of what was asked for, without what no longer matters: it is bounded. */
+function requestedOf(input: PlanInput): Record<string, string> {
+  const { tenant, observed, now } = input;
   const looking = imageIntent(tenant.metadata.generation);
-  const kept = Object.entries(tenant.status?.requested ?? {}).filter(
-    ([intent]) => !intent.startsWith('image/') || (intent === looking && observed.image.state === 'missing'),
-  );
+  const kept = Object.entries(tenant.status?.requested ?? {}).filter(([intent]) => isOfUse(input, intent));
   const requested = Object.fromEntries(kept);
   if (observed.image.state === 'missing' && requested[looking] === undefined)
     requested[looking] = new Date(now).toISOString();
   return requested;
+}
+
+function isOfUse(input: PlanInput, intent: string): boolean {
+  const { tenant, observed, settings } = input;
+  if (intent.startsWith('image/'))
+    return intent === imageIntent(tenant.metadata.generation) && observed.image.state === 'missing';
+  // An app that is seen while it is taken down cannot appear late any more.
+  if (intent === 'app') return tenant.metadata.deletionTimestamp === undefined || observed.app === undefined;
+  if (!intent.startsWith('certificate/')) return true;
+  const hostnames = [hostnameOf(tenant, settings), ...tenant.spec.hostnames];
+  const existing = observed.certificates.map(({ hostname }) => hostname);
+  return (
+    [...hostnames, ...existing].some((hostname) => certificateIntent(hostname) === intent) ||
+    graceLeftMs(input, intent, UNNAMED_GRACE_MS) > 0
+  );
 }
 
 /** What stands in the way; a wait is no failure, and an earlier terminal one stays until something changes. */

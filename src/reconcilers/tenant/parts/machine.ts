@@ -9,7 +9,7 @@ import { NAMED_GRACE_MS, WEDGED_AFTER_MS } from '../settings.ts';
 import { settled, waiting, working, type DraftStep, type PartPlan } from '../steps.ts';
 import { desiredConfig, differences } from './machine-config.ts';
 import { findMachine, machineName, METADATA } from './machine-identity.ts';
-import { chooseVolume } from './volume.ts';
+import { chooseVolume, isAcknowledged, mountedVolumeId } from './volume.ts';
 
 const RESTING = new Set(['stopped', 'suspended', 'created', 'failed']);
 /** Stands for the volume's id in a plan that makes the volume first. */
@@ -35,10 +35,13 @@ export function planMachine(input: PlanInput): PartPlan {
       retryAfterMs: HOST_RECHECK_MS,
     });
   if (machine.state !== 'started' && !isResting(machine, input.now)) return inTransition(input, machine);
-  const volumeId = chooseVolume(input)?.id ?? VOLUME_TO_COME;
-  const mounted = machine.config.mounts?.[0]?.volume;
-  // The image is not known (yet): its part says so, and what runs is left alone meanwhile.
-  if (image.state !== 'resolved') return settled('Unchanged', `machine "${machine.id}" is left as it is`);
+  const volume = chooseVolume(input);
+  const volumeId = volume?.id ?? VOLUME_TO_COME;
+  const mounted = mountedVolumeId(machine);
+  const missing = volume === undefined && mounted !== undefined && !isAcknowledged(tenant, mounted);
+  // The image is not known (yet), or the volume does not show: their parts say so, and what runs is left alone.
+  if (image.state !== 'resolved' || missing)
+    return settled('Unchanged', `machine "${machine.id}" is left as it is`);
   if (mounted !== volumeId)
     return working('ReplacingMachine', `machine "${machine.id}" is being replaced`, [
       {
@@ -210,10 +213,14 @@ export function needsStart(machine: WireMachine): boolean {
   return !startedSinceUpdate(machine.events ?? []);
 }
 
-/** Events come newest first; a start before the latest update speaks of an older version. */
+/**
+ * Events come newest first; a start before the latest update speaks of an older version. A launch makes the first
+ * version, and is also what a migration by Fly looks like: it counts only where nothing else is told.
+ */
 function startedSinceUpdate(events: readonly WireMachineEvent[]): boolean {
-  const update = events.findIndex((event) => event.type === 'update' || event.type === 'launch');
+  const update = events.findIndex(({ type }) => type === 'update');
   const since = update === -1 ? events : events.slice(0, update);
-  // Events older than the newest fifty are dropped: without the update's own event, it was long ago.
-  return update === -1 || since.some((event) => event.type === 'start' && event.status !== 'starting');
+  if (since.some(({ type, status }) => type === 'start' && status !== 'starting')) return true;
+  // Events older than the newest fifty are dropped: where neither is left, it was long ago.
+  return update === -1 && !events.some(({ type }) => type === 'launch');
 }

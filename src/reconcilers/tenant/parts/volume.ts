@@ -4,8 +4,9 @@
  * ever had a volume never gets another one unless its spec names the lost one, and only volumes that were never
  * mounted are ever destroyed as surplus.
  */
-import type { WireVolume } from '../../../fly/wire.ts';
+import type { WireMachine, WireVolume } from '../../../fly/wire.ts';
 import { VOLUME_NAME } from '../../../tenant/names.ts';
+import type { Tenant } from '../../../tenant/schema.ts';
 import { appOf, graceLeftMs, LOOK_INTERVAL_MS, type PlanInput } from '../input.ts';
 import { UNNAMED_GRACE_MS } from '../settings.ts';
 import { blocked, settled, waiting, working, type DraftStep, type PartPlan } from '../steps.ts';
@@ -14,12 +15,26 @@ import { findMachine } from './machine-identity.ts';
 /** Journal key of growing a volume: the machine must be restarted unless Fly said that it need not. */
 export const EXTEND_INTENT = 'volumeExtension';
 
+/** Id of the volume that the machine was made with, or that Fly has given it since: migrations change ids. */
+export function mountedVolumeId(machine: WireMachine | undefined): string | undefined {
+  return machine?.config?.mounts?.[0]?.volume;
+}
+
+/** Whether the tenant's owner has accepted that the volume is lost. */
+export function isAcknowledged(tenant: Tenant, volumeId: string | undefined): boolean {
+  return volumeId !== undefined && volumeId === tenant.spec.acknowledgedVolumeLoss;
+}
+
 /**
- * The tenant's volume among those of its app: the one that its machine holds (Fly's migrations change ids),
- * else the recorded one, else the oldest of our name.
+ * The tenant's volume among those of its app: the one that its machine mounts, which a machine that was read by
+ * its id knows before any list does; else the one that is bound to it, the recorded one, the oldest of our name.
+ * Undefined when the mounted one does not show: no other volume can stand in for it.
  */
 export function chooseVolume({ tenant, observed }: PlanInput): WireVolume | undefined {
   const machine = findMachine(tenant, observed.machines);
+  const mounted = mountedVolumeId(machine);
+  const shown = observed.volumes.find((volume) => volume.id === mounted);
+  if (mounted !== undefined && (shown !== undefined || !isAcknowledged(tenant, mounted))) return shown;
   const recorded = tenant.status?.volume?.id;
   const named = observed.volumes
     .filter((volume) => volume.name === VOLUME_NAME || tenant.spec.adopt !== undefined)
@@ -27,7 +42,7 @@ export function chooseVolume({ tenant, observed }: PlanInput): WireVolume | unde
   return (
     (machine && observed.volumes.find((volume) => volume.attached_machine_id === machine.id)) ??
     observed.volumes.find((volume) => volume.id === recorded) ??
-    (recorded === undefined || recorded === tenant.spec.acknowledgedVolumeLoss ? named[0] : undefined)
+    (recorded === undefined || isAcknowledged(tenant, recorded) ? named[0] : undefined)
   );
 }
 
@@ -61,20 +76,28 @@ export function planVolume(input: PlanInput): PartPlan {
 }
 
 function planMissing(input: PlanInput): PartPlan {
-  const { tenant } = input;
-  const recorded = tenant.status?.volume;
+  const { tenant, observed } = input;
+  const recorded = tenant.status?.volume?.id;
+  const lost = mountedVolumeId(findMachine(tenant, observed.machines)) ?? recorded;
   if (graceLeftMs(input, 'volume', UNNAMED_GRACE_MS) > 0)
     return waiting({
       reason: 'VolumeNotVisibleYet',
       message: 'the volume was asked for and does not show yet',
       retryAfterMs: LOOK_INTERVAL_MS,
     });
-  if (recorded !== undefined && recorded.id !== tenant.spec.acknowledgedVolumeLoss)
+  const acknowledged = isAcknowledged(tenant, lost);
+  if (lost !== undefined && lost !== recorded && !acknowledged)
+    return waiting({
+      reason: 'VolumeNotVisibleYet',
+      message: `the machine mounts volume "${lost}", which does not show yet: Fly has moved it`,
+      retryAfterMs: LOOK_INTERVAL_MS,
+    });
+  if (lost !== undefined && !acknowledged)
     return blocked({
       reason: 'VolumeLost',
       message:
-        `cannot find volume "${recorded.id}": the tenant's data is not where it was; restore the volume on Fly, or ` +
-        `set spec.acknowledgedVolumeLoss to "${recorded.id}" to go on with an empty one`,
+        `cannot find volume "${lost}": the tenant's data is not where it was; restore the volume on Fly, or ` +
+        `set spec.acknowledgedVolumeLoss to "${lost}" to go on with an empty one`,
     });
   const app = appOf(tenant);
   return working('CreatingVolume', `a volume of ${tenant.spec.volumeGb} GB is being created`, [
@@ -86,8 +109,7 @@ function planMissing(input: PlanInput): PartPlan {
       sizeGb: tenant.spec.volumeGb,
       memoryMb: tenant.spec.memoryMb,
       target: app,
-      why:
-        recorded === undefined ? 'the tenant has no volume' : `the loss of "${recorded.id}" is acknowledged`,
+      why: lost === undefined ? 'the tenant has no volume' : `the loss of "${lost}" is acknowledged`,
       intent: 'volume',
     },
   ]);

@@ -1,0 +1,108 @@
+/**
+ * What must a cluster know to serve Tenants? The CustomResourceDefinition, made of the zod schemas and of the twins
+ * in CEL of the rules in `validation.ts`. `npm run generate` writes it to crds/tenants.yaml.
+ */
+import { GROUP, KIND, PLURAL, VERSION } from './names.ts';
+import { metadataSchema, RESERVED_ENV, specSchema, statusSchema } from './schema.ts';
+import { toStructural, type Extensions, type StructuralSchema } from './structural.ts';
+import { ENV_NAME_PATTERN, MESSAGES } from './validation.ts';
+
+const SPEC_EXTENSIONS: Extensions = {
+  '': {
+    'x-kubernetes-validations': [
+      {
+        rule: 'has(self.adopt) == has(oldSelf.adopt) && (!has(self.adopt) || self.adopt.app == oldSelf.adopt.app)',
+        message: MESSAGES.immutable,
+        fieldPath: '.adopt',
+      },
+    ],
+  },
+  owner: { 'x-kubernetes-validations': [{ rule: 'self == oldSelf', message: MESSAGES.immutable }] },
+  volumeGb: { 'x-kubernetes-validations': [{ rule: 'self >= oldSelf', message: MESSAGES.volumeShrinks }] },
+  env: {
+    'x-kubernetes-validations': [
+      { rule: `self.all(name, name.matches('${ENV_NAME_PATTERN}'))`, message: MESSAGES.envName },
+      {
+        rule: `self.all(name, !name.startsWith('FLY_') && !(name in ['${RESERVED_ENV.join("', '")}']))`,
+        message: MESSAGES.envReserved,
+      },
+    ],
+  },
+  // A set is a list without duplicates, and each entry may have another owner under server-side apply.
+  hostnames: { 'x-kubernetes-list-type': 'set' },
+};
+
+const STATUS_EXTENSIONS: Extensions = {
+  conditions: { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] },
+};
+
+/** What `kubectl get tenants` shows; a priority of 1 only with `-o wide`. */
+const PRINTER_COLUMNS = [
+  { name: 'Ready', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
+  { name: 'Reason', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].reason' },
+  { name: 'Phase', type: 'string', jsonPath: '.status.phase' },
+  { name: 'Image', type: 'string', jsonPath: '.spec.image' },
+  { name: 'Memory', type: 'integer', jsonPath: '.spec.memoryMb' },
+  { name: 'Region', type: 'string', jsonPath: '.spec.region' },
+  { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
+  {
+    name: 'Message',
+    type: 'string',
+    jsonPath: '.status.conditions[?(@.type=="Ready")].message',
+    priority: 1,
+  },
+];
+
+/** The whole definition, as plain JSON. */
+export function tenantCrd() {
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: `${PLURAL}.${GROUP}` },
+    spec: {
+      group: GROUP,
+      scope: 'Namespaced',
+      names: {
+        kind: KIND,
+        listKind: `${KIND}List`,
+        plural: PLURAL,
+        singular: KIND.toLowerCase(),
+        shortNames: ['tn'],
+        categories: ['all'],
+      },
+      versions: [
+        {
+          name: VERSION,
+          served: true,
+          storage: true,
+          subresources: { status: {} },
+          additionalPrinterColumns: PRINTER_COLUMNS,
+          schema: { openAPIV3Schema: tenantSchema() },
+        },
+      ],
+    },
+  };
+}
+
+function tenantSchema(): StructuralSchema {
+  return {
+    type: 'object',
+    description: 'One tenant: an app on Fly with a volume, a machine and a database.',
+    required: ['spec'],
+    properties: {
+      apiVersion: { type: 'string' },
+      kind: { type: 'string' },
+      // The only thing of metadata that a definition may narrow: every hostname and name on Fly is at most a label.
+      metadata: { type: 'object', properties: { name: toStructural(metadataSchema.shape.name, {}) } },
+      spec: toStructural(specSchema, SPEC_EXTENSIONS),
+      status: toStructural(statusSchema, STATUS_EXTENSIONS),
+    },
+    'x-kubernetes-validations': [
+      {
+        rule: '!has(oldSelf.status) || !has(oldSelf.status.volume) || self.spec.region == oldSelf.spec.region',
+        message: MESSAGES.regionFixed,
+        fieldPath: '.spec.region',
+      },
+    ],
+  };
+}
