@@ -13,7 +13,7 @@ import {
   type BackoffOptions,
 } from './backoff.ts';
 import type { ControllerMeter, RuntimeMetrics } from './metrics.ts';
-import { checkDelay, failureDelayMs, WaitingError, type Failure, type Outcome } from './outcome.ts';
+import { failureDelayMs, WaitingError, type Failure, type Outcome } from './outcome.ts';
 import { startPass, type Pass, type Reconcile } from './pass.ts';
 import { createWorkQueue, PRIORITY, type AddOptions, type HandOut, type WorkQueue } from './queue.ts';
 
@@ -192,15 +192,13 @@ class Loop implements Controller {
         this.#queue.add(key, { afterMs, priority: PRIORITY.step });
         return;
       }
-      case 'terminal':
+      case 'terminal': {
+        const { reason, message, recheckAfterMs: afterMs } = outcome.error;
         this.#backoff.forget(key);
-        log.warn({ reason: outcome.error.reason }, outcome.error.message);
-        if (outcome.error.recheckAfterMs !== undefined)
-          this.#queue.add(key, {
-            afterMs: checkDelay(outcome.error.recheckAfterMs),
-            priority: PRIORITY.drift,
-          });
+        log.warn({ reason, recheckAfterMs: afterMs }, message);
+        if (afterMs !== undefined) this.#queue.add(key, { afterMs, priority: PRIORITY.drift });
         return;
+      }
       case 'transient':
       case 'bug': {
         const afterMs = failureDelayMs(outcome, attempt.retryDelayMs);

@@ -55,7 +55,8 @@ export class TerminalError extends Error {
   constructor(reason: string, message: string, options: { cause?: unknown; recheckAfterMs?: number } = {}) {
     super(message, causeOf(options));
     this.reason = reason;
-    this.recheckAfterMs = options.recheckAfterMs;
+    this.recheckAfterMs =
+      options.recheckAfterMs === undefined ? undefined : checkDelay(options.recheckAfterMs);
   }
 }
 

@@ -184,6 +184,11 @@ describe('what comes after an outcome', () => {
       result: new TerminalError('Forbidden', 'cannot change "x": not ours'),
       times: [0],
     },
+    {
+      name: 'terminal with a recheck: exactly then',
+      result: new TerminalError('Forbidden', 'cannot change "x": not ours', { recheckAfterMs: 9_000 }),
+      times: [0, 9_000],
+    },
     { name: 'a bug: half a minute and more', result: new TypeError('x is undefined'), times: [0, 30_125] },
     {
       name: 'a result that is none: it is a bug',

@@ -74,6 +74,7 @@ describe('a delay that is not a finite number', () => {
     expect(() => outcomeOfResult({ requeueAfterMs: delayMs })).toThrow(RangeError);
     expect(() => new WaitingError('R', 'm', { retryAfterMs: delayMs })).toThrow(RangeError);
     expect(() => new TransientError('R', 'm', { minDelayMs: delayMs })).toThrow(RangeError);
+    expect(() => new TerminalError('R', 'm', { recheckAfterMs: delayMs })).toThrow(RangeError);
   });
 });
 

@@ -40,7 +40,7 @@ export function findings(input: FindingsInput): Finding[] {
 /** What a part says of itself, or the words of the step of its that failed. */
 function partFinding(type: ConditionType, { plan, failures, failure }: FindingsInput): Finding {
   const parts = PARTS.filter((part) => CONDITION_OF[part] === type);
-  const part = parts.find((name) => plan.parts[name].finding.status === 'False') ?? parts[0] ?? 'app';
+  const part = parts.find((name) => plan.parts[name].finding.status === 'False') ?? parts.at(-1) ?? 'app';
   const kinds = new Set<string>(parts.flatMap((name) => plan.parts[name].steps.map((step) => step.kind)));
   const failed =
     failures.find((item) => kinds.has(item.step.kind)) ??

@@ -3,6 +3,7 @@
  * the status and the events that tell of the change. It runs on every path; the result is written only when it
  * differs from what is stored, so a pass that changes nothing writes nothing.
  */
+import { failureDelayMs } from '../../controller/outcome.ts';
 import type { TenantEvent } from '../../store/store.ts';
 import { findCondition, mergeConditions } from '../../tenant/conditions.ts';
 import { addressType } from './parts/network.ts';
@@ -198,7 +199,10 @@ function failureRecord(options: {
 }): Failure {
   const { failure, attempt, now, generation, secretsRevision } = options;
   const terminal = failure.kind === 'terminal';
-  const delayMs = Math.max(attempt.retryDelayMs, failure.minDelayMs ?? 0);
+  const delayMs =
+    failure.kind === 'bug'
+      ? failureDelayMs({ kind: 'bug', error: failure.cause }, attempt.retryDelayMs)
+      : Math.max(attempt.retryDelayMs, failure.minDelayMs ?? 0);
   return {
     step: failure.step.kind,
     reason: failure.reason,

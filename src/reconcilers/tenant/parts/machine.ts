@@ -19,6 +19,7 @@ const LAUNCH_GRACE_MS = 60_000;
 const HOST_RECHECK_MS = 30_000;
 /** While a machine changes state its wait call ends sooner than this; a plain look is the safety net. */
 const TRANSITION_RECHECK_MS = 5_000;
+const CHECKS_RECHECK_MS = { shortest: 5_000, longest: 600_000 };
 
 /** Sets MachineReady. True also for a machine that Fly's proxy has stopped because nobody uses it. */
 export function planMachine(input: PlanInput): PartPlan {
@@ -190,7 +191,11 @@ function power(input: PlanInput, machine: WireMachine): PartPlan {
     };
     return working('Suspending', `machine "${machine.id}" is being stopped`, [stop]);
   }
-  if (machine.state === 'started') return settled('Started', `machine "${machine.id}" is started`);
+  if (machine.state === 'started')
+    return {
+      ...settled('Started', `machine "${machine.id}" is started`),
+      ...(isUnproven(machine) && { recheckMs: recheckMs(machine, input.now) }),
+    };
   if (!needsStart(machine))
     return settled('Idle', `machine "${machine.id}" is ${machine.state}; the next request starts it`);
   const start: DraftStep = {
@@ -202,6 +207,18 @@ function power(input: PlanInput, machine: WireMachine): PartPlan {
   return working(BEGUN.get(reason ?? '') ?? 'StartingMachine', `machine "${machine.id}" is being started`, [
     start,
   ]);
+}
+
+/** A health check has no result yet, or fails: Available depends on it, and no feed tells when it changes. */
+function isUnproven({ config, checks = [] }: WireMachine): boolean {
+  const configured = config?.services?.some((service) => (service.checks ?? []).length > 0) === true;
+  return configured && (checks.length === 0 || checks.some((check) => check.status !== 'passing'));
+}
+
+/** Often while the machine is young, then ever more rarely: an app that never passes is its owner's to mend. */
+function recheckMs(machine: WireMachine, now: number): number {
+  const ageMs = now - (Date.parse(machine.updated_at ?? '') || now);
+  return Math.min(Math.max(ageMs / 2, CHECKS_RECHECK_MS.shortest), CHECKS_RECHECK_MS.longest);
 }
 
 /**
