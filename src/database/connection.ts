@@ -60,6 +60,9 @@ export function connect(options: ConnectOptions): Database {
   pool.on('error', (error) =>
     log.warn({ cause: toDatabaseError(error).message }, 'lost an idle database connection'),
   );
+  // A connection may report its end in the very packet in which it became ready: after the pool has let go of it
+  // and before whoever asked for it listens. Its next query fails all the same.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: guarded(pool) }) });
   const listener = createListener({ config: clientConfig(options.url), log, clock });
   return {

@@ -108,6 +108,50 @@ describe('a second run', () => {
   });
 });
 
+describe('a database that dies under the daemon', () => {
+  it('turns readiness red, comes back by itself, and loses no accepted edit', async () => {
+    const daemon = await startDaemon({ stateDir });
+    try {
+      await settles(daemon);
+      const operator = operatorOf(daemon);
+      expect((await operator.patch('hello', { memoryMb: 1024 })).status).toBe(200);
+      process.kill(await postmasterOf(daemon), 'SIGKILL');
+      await eventually(async () => (await readiness(daemon)) === 503, {
+        what: '/readyz to be red',
+        intervalMs: 10,
+      });
+      await eventually(async () => (await readiness(daemon)) === 200, {
+        what: '/readyz to be green',
+        during: daemon,
+      });
+      const grown = await eventually(
+        async () => {
+          const { body } = await operator.get('hello');
+          return body.status?.machine?.memoryMb === 1024 && body.status.phase === 'running'
+            ? body
+            : undefined;
+        },
+        { what: 'the edit to be carried out', during: daemon, timeoutMs: 60_000 },
+      );
+      expect(grown.spec.memoryMb).toBe(1024);
+    } finally {
+      await daemon.stop();
+    }
+  });
+});
+
+/** Process id of the embedded server, which stands in the first line of its lock file. */
+async function postmasterOf(daemon: Daemon): Promise<number> {
+  const dataDir = /keeps its data in (\S+)/.exec(daemon.output())?.[1] ?? '';
+  return Number((await readFile(join(dataDir, 'postmaster.pid'), 'utf8')).split('\n')[0]);
+}
+
+async function readiness(daemon: Daemon): Promise<number> {
+  const response = await fetch(`${daemon.url}/readyz`);
+  await response.arrayBuffer();
+  return response.status;
+}
+
 describe('a daemon that cannot start', () => {
   it('lists everything that is wrong with its environment and exits with 2, before anything starts', async () => {
     const { code, output } = await runToEnd({

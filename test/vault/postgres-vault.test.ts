@@ -3,12 +3,12 @@ import { decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createVault, type PostgresVault } from '../../src/vault/postgres-vault.ts';
 import { VaultError } from '../../src/vault/seal.ts';
-import { createManualClock } from '../support/clock.ts';
+import { createFakeClock } from '../support/fake-clock.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 
 const keyA = { id: 'a', key: randomBytes(32) };
 const keyB = { id: 'b', key: randomBytes(32) };
-const clock = createManualClock();
+const clock = createFakeClock();
 
 describe('the vault', () => {
   let database: TestDatabase;

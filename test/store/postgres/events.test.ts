@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createPostgresStore, type PostgresStore } from '../../../src/store/postgres/postgres-store.ts';
 import type { StoredEvent, TenantEvent } from '../../../src/store/store.ts';
-import { createManualClock, type ManualClock } from '../../support/clock.ts';
+import { createFakeClock, type FakeClock } from '../../support/fake-clock.ts';
 import { createTestDatabase, silentLog, type TestDatabase } from '../../support/database.ts';
 
 const started: TenantEvent = { type: 'Normal', reason: 'Started', message: 'The machine started.' };
@@ -11,14 +11,14 @@ const failed: TenantEvent = { type: 'Warning', reason: 'Failed', message: 'The m
 describe('events of tenants', () => {
   let database: TestDatabase;
   let store: PostgresStore;
-  let clock: ManualClock;
+  let clock: FakeClock;
   let uid: string;
 
   beforeAll(async () => {
     database = await createTestDatabase();
   });
   beforeEach(() => {
-    clock = createManualClock();
+    clock = createFakeClock();
     store = createPostgresStore({ database: database.database, clock, log: silentLog() });
     uid = randomUUID();
   });
@@ -42,7 +42,7 @@ describe('events of tenants', () => {
   it('are counted, and move to the end, when they repeat within the hour', async () => {
     await store.events.record(uid, [started, failed]);
     const [first] = await store.events.list(uid);
-    clock.advance(59 * 60_000);
+    clock.advanceSync(59 * 60_000);
     await store.events.record(uid, [started]);
     const events = await store.events.list(uid);
     expect(events).toMatchObject([
@@ -55,7 +55,7 @@ describe('events of tenants', () => {
       },
     ]);
     expect(events[1]!.id).toBeGreaterThan(first!.id);
-    clock.advance(61 * 60_000);
+    clock.advanceSync(61 * 60_000);
     await store.events.record(uid, [started]);
     expect(await store.events.list(uid)).toHaveLength(3);
   });
@@ -133,10 +133,10 @@ describe('events of tenants', () => {
     });
     await store.events.record(uid, [started]);
     await store.events.record(tenant.metadata.uid, [started]);
-    clock.advance(6 * 24 * 3_600_000);
+    clock.advanceSync(6 * 24 * 3_600_000);
     await store.compact();
     expect(await store.events.list(uid)).toHaveLength(1);
-    clock.advance(2 * 24 * 3_600_000);
+    clock.advanceSync(2 * 24 * 3_600_000);
     await store.compact();
     expect(await store.events.list(uid)).toEqual([]);
     expect(await store.events.list(tenant.metadata.uid)).toHaveLength(1);

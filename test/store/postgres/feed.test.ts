@@ -7,7 +7,7 @@ import {
   type PostgresStoreOptions,
 } from '../../../src/store/postgres/postgres-store.ts';
 import { GoneError, type WatchEvent } from '../../../src/store/store.ts';
-import { createManualClock } from '../../support/clock.ts';
+import { createFakeClock } from '../../support/fake-clock.ts';
 import { createTestDatabase, silentLog, type TestDatabase } from '../../support/database.ts';
 import { changesOf, follow, tenantsOf, type Follower } from '../follow.ts';
 
@@ -96,7 +96,7 @@ describe('the feed of changes in PostgreSQL', () => {
   });
 
   it('is woken by the writes of another process without waiting for its own look', async () => {
-    const clock = createManualClock(); // Never advanced: only a notification can wake the watcher.
+    const clock = createFakeClock(); // Never advanced: only a notification can wake the watcher.
     const watching = openStore({ clock });
     const writing = openStore();
     const follower = followFrom(watching, (await watching.tenants.list()).resourceVersion);
@@ -154,7 +154,7 @@ describe('the feed of changes in PostgreSQL', () => {
   });
 
   it('sends a bookmark each time its interval is over, with the newest version', async () => {
-    const clock = createManualClock();
+    const clock = createFakeClock();
     const store = openStore({ clock, bookmarkIntervalMs: 60_000, pollIntervalMs: 3_600_000 });
     const { resourceVersion } = await store.tenants.list();
     const watch = store.tenants.watch({
@@ -166,13 +166,13 @@ describe('the feed of changes in PostgreSQL', () => {
     expect((await events.next()).value).toEqual({ type: 'BOOKMARK', resourceVersion });
     const { metadata } = await create(store, 'a');
     const next = events.next();
-    const interval = setInterval(() => clock.advance(60_000), 5);
+    const interval = setInterval(() => clock.advanceSync(60_000), 5);
     const bookmark = (await next).value as { resourceVersion: string };
     clearInterval(interval);
     expect(bookmark).toMatchObject({ type: 'BOOKMARK' });
     // The watcher may have looked a moment before the tail had seen the change; the bookmark after that has it.
     if (bookmark.resourceVersion !== metadata.resourceVersion) {
-      const again = setInterval(() => clock.advance(60_000), 5);
+      const again = setInterval(() => clock.advanceSync(60_000), 5);
       expect((await events.next()).value).toEqual({
         type: 'BOOKMARK',
         resourceVersion: metadata.resourceVersion,
@@ -193,15 +193,15 @@ describe('the feed of changes in PostgreSQL', () => {
   });
 
   it('leaves nothing running when the last watcher goes', async () => {
-    const clock = createManualClock();
+    const clock = createFakeClock();
     const store = openStore({ clock });
-    const idle = clock.pending;
+    const idle = clock.timers;
     const follower = followFrom(store, (await store.tenants.list()).resourceVersion);
     await caughtUp(follower);
     await follower.stop();
     await create(store, 'a');
     await store.tenants.list();
-    expect(clock.pending).toBe(idle);
+    expect(clock.timers).toBe(idle);
   });
 
   /** Resolves once another connection waits for a lock that this one holds. */

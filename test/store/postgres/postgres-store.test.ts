@@ -4,7 +4,7 @@ import { systemClock } from '../../../src/clock.ts';
 import { DatabaseError } from '../../../src/database/errors.ts';
 import { createPostgresStore, type PostgresStore } from '../../../src/store/postgres/postgres-store.ts';
 import { InvalidError } from '../../../src/store/store.ts';
-import { createManualClock, type ManualClock } from '../../support/clock.ts';
+import { createFakeClock, type FakeClock } from '../../support/fake-clock.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 
 const namespace = 'default';
@@ -13,7 +13,7 @@ const spec = { owner: 'ctm_1', region: 'iad' };
 describe('the postgres store', () => {
   let database: TestDatabase;
   let store: PostgresStore;
-  let clock: ManualClock;
+  let clock: FakeClock;
   let logged: string[];
 
   beforeAll(async () => {
@@ -21,7 +21,7 @@ describe('the postgres store', () => {
   });
   beforeEach(async () => {
     logged = [];
-    clock = createManualClock();
+    clock = createFakeClock();
     const log = pino({ level: 'info' }, { write: (line: string) => void logged.push(line) });
     store = createPostgresStore({ database: database.database, clock, log });
     await database.query('TRUNCATE tenants, tenant_changes, tenant_events');
@@ -136,7 +136,7 @@ describe('the postgres store', () => {
       versions.push((await create(name)).metadata.resourceVersion);
     await store.compact();
     expect(await changes()).toBe(5);
-    clock.advance(61_000);
+    clock.advanceSync(61_000);
     await create('young');
     await store.compact();
     expect(await changes()).toBe(3);
@@ -155,7 +155,7 @@ describe('the postgres store', () => {
       retention: { keepChanges: 1, keepChangesMs: 0 },
     });
     for (const name of ['a', 'b', 'c']) await create(name);
-    clock.advance(70_000);
+    clock.advanceSync(70_000);
     await expect.poll(changes, { timeout: 10_000 }).toBe(1);
   });
 
