@@ -10,11 +10,14 @@ import { createRuntimeMetrics } from '../../src/controller/metrics.ts';
 import { createTenantDatabases } from '../../src/database/tenant-databases.ts';
 import { createFly } from '../../src/fly/client.ts';
 import type { Fly } from '../../src/fly/fly.ts';
-import { createLoop, type Loop } from '../../src/loop.ts';
+import type { Timeouts } from '../../src/fly/transport.ts';
+import { createLoop, type Loop, type LoopOptions } from '../../src/loop.ts';
+import { appOf } from '../../src/reconcilers/tenant/input.ts';
 import { previewPlan, type TenantPlanView } from '../../src/reconcilers/tenant/plan-view.ts';
+import type { LatencyOptions } from '../../src/simulator/latency.ts';
 import { createSimulatorServer, type SimulatorServer } from '../../src/simulator/server.ts';
 import { createPostgresStore } from '../../src/store/postgres/postgres-store.ts';
-import type { EventStore, StoredEvent, TenantStore } from '../../src/store/store.ts';
+import { ConflictError, type EventStore, type StoredEvent, type TenantStore } from '../../src/store/store.ts';
 import { databaseName, FINALIZER } from '../../src/tenant/names.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
 import { createVault } from '../../src/vault/postgres-vault.ts';
@@ -23,7 +26,7 @@ import { createTestDatabase, silentLog, type TestDatabase } from '../support/dat
 import { eventually } from '../support/eventually.ts';
 
 export const IMAGE = 'registry.fly.io/systemprompt-images:hello';
-const settings = {
+export const settings = {
   orgSlug: 'systemprompt',
   registryHost: 'registry.fly.io',
   sharedRegistryApp: 'systemprompt-images',
@@ -57,6 +60,12 @@ export interface Harness {
   readonly simulator: SimulatorServer;
   readonly clock: Clock;
   loop: Loop;
+  /** What every loop here is made of. */
+  readonly parts: LoopParts;
+  /** All tenants as the store has them, whatever loop runs or does not. */
+  readonly tenants: Loop['tenants'];
+  /** Another loop over the same world, with some parts replaced; not started. */
+  newLoop(replaced?: Partial<LoopParts>): Loop;
   /** A second loop over the same world, as after a crash; the first one must be stopped. */
   restartLoop(): Promise<void>;
   create(name: string, spec?: Record<string, unknown>): Promise<Tenant>;
@@ -70,30 +79,63 @@ export interface Harness {
   eventsOf(tenant: Tenant): Promise<StoredEvent[]>;
   control<T>(method: string, path: string, body?: unknown): Promise<T>;
   app(tenant: Tenant): Promise<SimulatedApp | undefined>;
-  /** Calls that Fly has seen. */
-  calls(): Promise<LoggedCall[]>;
+  /** Calls that Fly has seen: all of those that it remembers, or those about one app. */
+  calls(app?: string): Promise<LoggedCall[]>;
   /** Those that were to change something, by operation. */
   writes(tenant?: Tenant): Promise<Record<string, number>>;
   close(): Promise<void>;
 }
 
+/** The parts of a loop that a test may put something in front of. */
+export type LoopParts = Pick<LoopOptions, 'store' | 'fly' | 'vault' | 'databases'>;
+
+export interface HarnessOptions {
+  /** Factor, or table, of the simulator's latencies; 0: everything happens, and is seen, at once. */
+  readonly latency?: number | LatencyOptions;
+  readonly timeFactor?: number;
+  /** Of the Fly client. */
+  readonly timeouts?: Partial<Timeouts>;
+  /** False: the test starts loops of its own. */
+  readonly autostart?: boolean;
+}
+
+export interface SimulatedWorld {
+  readonly apps: Record<string, SimulatedApp>;
+  /** Only of the whole world, not of one app. */
+  readonly registry?: { readonly tags: Record<string, string> };
+}
+
 export interface SimulatedApp {
+  readonly org: string;
+  readonly deleting: boolean;
   readonly machines: {
     id: string;
+    name: string;
     state: string;
+    host: string;
     instance_id: string;
     versions: string[];
-    config: { image: string; guest: { memory_mb: number } };
+    config: {
+      image: string;
+      guest: { memory_mb: number };
+      metadata?: Record<string, string>;
+      mounts?: { volume: string }[];
+    };
   }[];
-  readonly volumes: { id: string; name: string; state: string; size_gb: number }[];
+  readonly volumes: {
+    id: string;
+    name: string;
+    state: string;
+    host: string;
+    size_gb: number;
+    attached_machine_id: string | null;
+  }[];
   readonly addresses: { ip: string; type: string }[];
   readonly certificates: { hostname: string }[];
   readonly secrets: { version: number; names: string[] };
 }
 
-export async function createHarness(
-  options: { latency?: number; timeFactor?: number } = {},
-): Promise<Harness> {
+export async function createHarness(options: HarnessOptions = {}): Promise<Harness> {
   const clock = fastClock(options.timeFactor ?? 1);
   const log = silentLog();
   const test = await createTestDatabase({ clock });
@@ -112,13 +154,17 @@ export async function createHarness(
     token: 'any',
     orgSlug: settings.orgSlug,
     clock,
+    ...(options.timeouts !== undefined && { timeouts: options.timeouts }),
   });
   const postgres = createPostgresStore({ database: test.database, clock, log });
   const { tenants: store, events } = postgres;
   const vault = createVault({ database: test.database, keys: [{ id: 'test', key: randomBytes(32) }], clock });
   const databases = createTenantDatabases({ adminUrl: test.url, nameOf: databaseName, log, clock });
   const parts = { store, fly, vault, databases, settings, clock, log };
-  const newLoop = (): Loop => createLoop({ ...parts, metrics: createRuntimeMetrics(new Registry()) });
+  const newLoop = (replaced: Partial<LoopParts> = {}): Loop =>
+    createLoop({ ...parts, ...replaced, metrics: createRuntimeMetrics(new Registry()) });
+  // A loop that is never started: only its eyes are used.
+  const { tenants } = newLoop();
   const named = (name: string) => ({ namespace: 'default', name });
 
   const harness: Harness = {
@@ -129,6 +175,9 @@ export async function createHarness(
     vault,
     simulator,
     clock,
+    parts,
+    tenants,
+    newLoop,
     loop: newLoop(),
     async restartLoop() {
       await harness.loop.stop(0);
@@ -141,9 +190,16 @@ export async function createHarness(
         spec: { owner: 'ctm_1', region: 'iad', image: IMAGE, ...spec },
       }),
     async edit(name, spec) {
-      const tenant = await store.get(named(name));
-      if (tenant === undefined) throw new Error(`there is no tenant ${name}`);
-      return store.update({ ...tenant, spec: { ...tenant.spec, ...spec } });
+      // As every door does: read again when the loop has written its status meanwhile.
+      for (let left = 5; ; left -= 1) {
+        const tenant = await store.get(named(name));
+        if (tenant === undefined) throw new Error(`there is no tenant ${name}`);
+        try {
+          return await store.update({ ...tenant, spec: { ...tenant.spec, ...spec } });
+        } catch (error) {
+          if (!(error instanceof ConflictError) || left === 0) throw error;
+        }
+      }
     },
     get: (name) => store.get(named(name)),
     waitFor: (name, what, holds) =>
@@ -182,10 +238,14 @@ export async function createHarness(
       return (text === '' ? undefined : JSON.parse(text)) as T;
     },
     async app(tenant) {
-      const { apps } = await harness.control<{ apps: Record<string, SimulatedApp> }>('GET', '/world');
-      return apps[`sp-${tenant.metadata.uid}`];
+      const name = appOf(tenant);
+      const { apps } = await harness.control<SimulatedWorld>('GET', `/world?app=${name}`);
+      return apps[name];
     },
-    calls: async () => (await harness.control<{ calls: LoggedCall[] }>('GET', '/calls')).calls,
+    async calls(app) {
+      const query = app === undefined ? '' : `?app=${app}`;
+      return (await harness.control<{ calls: LoggedCall[] }>('GET', `/calls${query}`)).calls;
+    },
     async writes(tenant) {
       const made: Record<string, number> = {};
       for (const { operation, method, app } of await harness.calls()) {
@@ -196,6 +256,7 @@ export async function createHarness(
     },
     async close() {
       await harness.loop.stop(5_000);
+      await tenants.stop();
       await fly.close();
       await postgres.close();
       const uids = await test.query<{ uid: string }>('SELECT uid FROM vault_tenants').catch(() => []);
@@ -206,6 +267,7 @@ export async function createHarness(
     },
   };
   await harness.control('POST', '/registry', { repository: settings.sharedRegistryApp, tag: 'hello' });
-  harness.loop.start();
+  tenants.start();
+  if (options.autostart !== false) harness.loop.start();
   return harness;
 }

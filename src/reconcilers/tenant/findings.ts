@@ -99,7 +99,7 @@ function availableFinding({ tenant, observed }: FindingsInput): Finding {
   const exit = machine.events?.find((event) => event.type === 'exit')?.request?.exit_event;
   if (exit !== undefined && exit.requested_stop !== true && (exit.exit_code ?? 0) !== 0)
     return no('Crashed', `machine "${machine.id}" ended with exit code ${exit.exit_code ?? 0}; see its logs`);
-  const wakes = machine.config?.services?.some((service) => service.autostart === true) === true;
+  const wakes = machine.config.services?.some((service) => service.autostart === true) === true;
   if (wakes && (machine.state === 'stopped' || machine.state === 'suspended'))
     return {
       type,

@@ -31,15 +31,17 @@ const WRITE_ATTEMPTS = 5;
 export class Pass {
   readonly #options: PassOptions;
   readonly failures: StepFailure[] = [];
-  readonly #unwritten: TenantEvent[] = [];
-  /** As the pass began with it, but its journal may be ahead of the store. */
+  /** Events that wait for the next write; more may come while one is under way. */
+  #unwritten: TenantEvent[] = [];
+  /** Changes of the journal that wait for the next write: when an intent was asked for, undefined to forget it. */
+  readonly #changes = new Map<string, string | undefined>();
+  /** As the pass began with it, with the status as last written. */
   #tenant: Tenant;
   /** As the store has it. */
   #stored: Tenant;
   /** What the journal said of each intent before the step that it was last written for. */
   readonly #earlier = new Map<string, string | undefined>();
   #superseded = false;
-  #ahead = false;
   observed: Observed;
   /** Whether any step was tried: what is known then comes from answers, not from a look. */
   acted = false;
@@ -51,9 +53,15 @@ export class Pass {
     this.observed = options.observed;
   }
 
-  /** The tenant as this pass began with it, with the status as last written. */
+  /** The tenant as this pass began with it, with the status as last written and the journal as it is by now. */
   get tenant(): Tenant {
-    return this.#tenant;
+    if (this.#changes.size === 0) return this.#tenant;
+    const { status } = this.#tenant;
+    const journal = Object.entries({ ...status?.requested, ...Object.fromEntries(this.#changes) });
+    const requested = Object.fromEntries(
+      journal.filter((entry): entry is [string, string] => entry[1] !== undefined),
+    );
+    return { ...this.#tenant, status: { ...status, requested } };
   }
 
   /** The spec was edited or the tenant deleted since the pass began: no new step is begun. */
@@ -66,12 +74,12 @@ export class Pass {
    * step, the journal would say what is no longer so.
    */
   get ahead(): boolean {
-    return this.#ahead;
+    return this.#changes.size > 0;
   }
 
   plan(): Plan {
     const { settings, now } = this.#options;
-    return planTenant({ tenant: this.#tenant, observed: this.observed, settings, now: now() });
+    return planTenant({ tenant: this.tenant, observed: this.observed, settings, now: now() });
   }
 
   /** Tells of an event with the next write. */
@@ -81,24 +89,17 @@ export class Pass {
 
   /** The step is done and its intent need not be remembered. */
   forget(intent: string): void {
-    this.#journal(intent, undefined);
+    this.#changes.set(intent, undefined);
   }
 
   /** The step was not begun, or definitely had no effect: the journal says again what it said before. */
   withdraw(intent: string): void {
-    this.#journal(intent, this.#earlier.get(intent));
+    this.#changes.set(intent, this.#earlier.get(intent));
   }
 
   /** The call ended, and nobody knows how: whatever it may still bring about is looked for from now on. */
   renew(intent: string): void {
-    this.#journal(intent, new Date(this.#options.now()).toISOString());
-  }
-
-  #journal(intent: string, at: string | undefined): void {
-    this.#ahead = true;
-    const { [intent]: _, ...others } = this.#tenant.status?.requested ?? {};
-    const requested = at === undefined ? others : { ...others, [intent]: at };
-    this.#tenant = { ...this.#tenant, status: { ...this.#tenant.status, requested } };
+    this.#changes.set(intent, new Date(this.#options.now()).toISOString());
   }
 
   /**
@@ -108,8 +109,7 @@ export class Pass {
   async write(plan: Plan, beginning: readonly Step[]): Promise<void> {
     const { settings, context, now } = this.#options;
     const at = now();
-    const { observed, failures } = this;
-    const tenant = this.#tenant;
+    const { observed, failures, tenant } = this;
     const attempt = { number: context.attempt, retryDelayMs: context.retryDelayMs };
     const told = report({ tenant, observed, settings, now: at, plan, failures, attempt });
     for (const { intent } of beginning)
@@ -121,17 +121,21 @@ export class Pass {
   async writeUnobserved(failure: StepFailure): Promise<void> {
     const { context, now } = this.#options;
     const attempt = { number: context.attempt, retryDelayMs: context.retryDelayMs };
-    const told = reportUnobserved({ tenant: this.#tenant, failure, attempt, now: now() });
+    const told = reportUnobserved({ tenant: this.tenant, failure, attempt, now: now() });
     await this.#writeReport(told.status, told.events);
   }
 
   async #writeReport(status: TenantStatus, events: readonly TenantEvent[]): Promise<void> {
-    const unwritten = [...this.#unwritten, ...events];
-    if (isDeepStrictEqual(status, this.#stored.status) && unwritten.length === 0) return;
-    const before = this.#stored.status?.phase;
-    await this.#swap(status, unwritten);
-    this.#unwritten.length = 0;
-    if (before !== status.phase) this.#logPhase(before, status);
+    const writing = { events: [...this.#unwritten, ...events], changes: [...this.#changes] };
+    const before = this.#stored.status;
+    if (!isDeepStrictEqual(status, before) || writing.events.length > 0) {
+      // Steps go on while the write is under way: what they note and change meanwhile is left for the next one.
+      this.#unwritten = [];
+      await this.#swap(status, writing.events);
+    }
+    for (const [intent, at] of writing.changes)
+      if (this.#changes.get(intent) === at) this.#changes.delete(intent);
+    if (before?.phase !== status.phase) this.#logPhase(before?.phase, status);
   }
 
   async #swap(status: TenantStatus, events: readonly TenantEvent[]): Promise<void> {
@@ -163,7 +167,6 @@ export class Pass {
     this.#superseded ||=
       stored.metadata.generation !== generation || stored.metadata.deletionTimestamp !== deletionTimestamp;
     this.#stored = stored;
-    this.#ahead = false;
     this.#tenant = { ...this.#tenant, status: stored.status };
   }
 

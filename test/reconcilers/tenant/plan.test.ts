@@ -525,3 +525,86 @@ describe('what is not ours', () => {
     expect(adopted.observed.machines[0]!.config!.metadata).toMatchObject({ landlord_tenant: UID });
   });
 });
+
+describe('a volume that Fly has moved', () => {
+  const volume = running.observed.volumes[0]!;
+  const machine = running.observed.machines[0]!;
+  const mounts = [{ ...machine.config!.mounts![0]!, volume: 'vol_moved' }];
+  const moved = withMachine(running, { config: { ...machine.config!, mounts } });
+
+  it('is waited for while the list still shows the old one, and its machine is never destroyed for that', () => {
+    expect(kinds(moved)).toEqual([]);
+    expect(reasons(moved)).toEqual(['VolumeNotVisibleYet']);
+  });
+
+  it('is followed as soon as it shows, although the list may still show the old one as well', () => {
+    const copy = { ...volume, id: 'vol_moved' };
+    const both = { ...moved, observed: { ...moved.observed, volumes: [volume, copy] } };
+    expect(kinds(both)).toEqual([]);
+    expect(statusOf(both).volume?.id).toBe('vol_moved');
+  });
+
+  it('does not wake the idle machine that mounts it', () => {
+    const events = [{ type: 'launch', status: 'created' }, ...(machine.events ?? [])];
+    const updated = [
+      { type: 'start', status: 'started' },
+      { type: 'update', status: 'stopped' },
+    ];
+    expect(kinds(withMachine(running, { state: 'stopped', events }))).toEqual([]);
+    const launched = [{ type: 'launch', status: 'created' }, ...updated];
+    expect(kinds(withMachine(running, { state: 'stopped', events: launched }))).toEqual([]);
+  });
+});
+
+describe('a part that was settled before another part had its turn', () => {
+  it('keeps the machine waiting, so that a restart and a rotation asked for at once boot it once', () => {
+    const at = '2026-06-01T13:00:00Z';
+    const state = edited(running, { restartedAt: at, credentialsRotatedAt: at });
+    expect(plan(state, LATER).steps).toMatchObject([
+      { kind: 'rotateCredentials', needs: [] },
+      { kind: 'updateMachine', needs: ['database', 'secrets'] },
+    ]);
+  });
+});
+
+describe('the deletion of a tenant whose app is owned by another organisation', () => {
+  it('never touches that app', () => {
+    const app = { ...running.observed.app!, organization: { slug: 'others' } };
+    const state = deleted({ ...running, observed: { ...empty(running.tenant), app } });
+    expect(kinds(state)).not.toContain('deleteApp');
+  });
+});
+
+describe('an adopted app with more than one machine', () => {
+  it('is left alone, since nobody can say which of them is the tenant', () => {
+    const { tenant, observed } = fresh({ adopt: { app: 'by-hand' } });
+    const [machine] = running.observed.machines;
+    const strangers = ['m1', 'm2'].map((id) => ({ ...machine!, id, name: id, config: {} }));
+    const app = { id: 'a', name: 'by-hand' };
+    const state = { tenant, observed: { ...observed, app, machines: strangers } };
+    expect(reasons(state)).toEqual(['AdoptionAmbiguous']);
+    expect(kinds(state)).not.toContain('createMachine');
+  });
+});
+
+describe('the journal', () => {
+  it('forgets certificates that are neither wanted nor there, so that it stays small', () => {
+    const hostnames = ['old.example.com'];
+    const before = converge(fresh({ hostnames }));
+    const requested = {
+      ...before.tenant.status?.requested,
+      'certificate/old.example.com': new Date(NOW).toISOString(),
+    };
+    const noted = { ...before, tenant: { ...before.tenant, status: { ...before.tenant.status, requested } } };
+    const without = edited(noted, { hostnames: [] });
+    expect(statusOf(without, LATER).requested).toHaveProperty(['certificate/old.example.com']);
+    const gone = {
+      ...without,
+      observed: {
+        ...without.observed,
+        certificates: without.observed.certificates.filter(({ hostname }) => !hostnames.includes(hostname)),
+      },
+    };
+    expect(statusOf(gone, LATER).requested ?? {}).not.toHaveProperty(['certificate/old.example.com']);
+  });
+});

@@ -6,7 +6,7 @@
 import type { WireMachine, WireMachineEvent } from '../../../fly/wire.ts';
 import { appOf, graceLeftMs, LOOK_INTERVAL_MS, type PlanInput } from '../input.ts';
 import { NAMED_GRACE_MS, WEDGED_AFTER_MS } from '../settings.ts';
-import { settled, waiting, working, type DraftStep, type PartPlan } from '../steps.ts';
+import { blocked, settled, waiting, working, type DraftStep, type PartPlan } from '../steps.ts';
 import { desiredConfig, differences } from './machine-config.ts';
 import { findMachine, machineName, METADATA } from './machine-identity.ts';
 import { chooseVolume, isAcknowledged, mountedVolumeId } from './volume.ts';
@@ -81,6 +81,12 @@ function withoutImage({ tenant }: PlanInput, machine: WireMachine | undefined): 
 
 function withoutMachine(input: PlanInput): PartPlan {
   const { tenant, observed } = input;
+  const others = observed.machines.length;
+  if (tenant.spec.adopt !== undefined && others > 1)
+    return blocked({
+      reason: 'AdoptionAmbiguous',
+      message: `cannot adopt app "${appOf(tenant)}": it has ${others} machines and a tenant has one; destroy the others`,
+    });
   if (tenant.spec.state === 'Suspended') return settled('Suspended', 'no machine is needed while suspended');
   if (observed.image.state !== 'resolved')
     return settled('AwaitingImage', 'the machine is created once the image is found');
