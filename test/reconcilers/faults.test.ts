@@ -42,7 +42,7 @@ interface Site {
 
 /** So many lives at a time: beyond it the processor, and no longer Fly, is what they wait for. */
 const WIDTH = 30;
-const FAULTS_A_LIFE = 3;
+const FAULTS_A_LIFE = 4;
 /** A read is hit at its first and second occurrence; later ones are the same code in the same state. */
 const READ_OCCURRENCES = 2;
 

@@ -160,19 +160,29 @@ describe('a machine', () => {
 });
 
 describe('a volume', () => {
-  it('that Fly still lists but cannot be mounted is not asked for in a hurry, and then known to be lost', async () => {
-    await house.create('half-dead', { image: undefined });
-    const tenant = await house.phase('half-dead', 'awaiting_deploy');
+  it('that Fly shows but cannot mount is a failure with back-off, and stalls nobody', async () => {
+    const [tenant] = await createUnseen(['half-dead']);
+    const body = { error: 'invalid_argument: volume not found' };
+    await fault(tenant!, { operation: 'Machines_create', kind: 'status', status: 400, body, count: 3 });
+    await house.restartLoop();
+    const healed = await invariants(house, 'half-dead');
+    const refusals = (await house.eventsOf(healed)).filter((event) => event.reason === 'NotFound');
+    expect(refusals.map(({ count }) => count)).toEqual([3]);
+    expect(await house.writes(healed)).toMatchObject({ Machines_create: 4, Volumes_create: 1 });
+  });
+
+  it('that is lost before the first deploy is never replaced in silence', async () => {
+    await house.create('robbed', { image: undefined });
+    const tenant = await house.phase('robbed', 'awaiting_deploy');
     const volume = tenant.status?.volume?.id ?? '';
     await house.control('POST', `/volumes/${volume}/destroy`);
-    await house.edit('half-dead', { image: IMAGE });
-    await reason('half-dead', 'MachineReady', 'NotFound');
-    const lost = await reason('half-dead', 'VolumeReady', 'VolumeLost');
+    await house.edit('robbed', { image: IMAGE });
+    const lost = await reason('robbed', 'VolumeReady', 'VolumeLost');
     expect(lost.status?.phase).toBe('failed');
     expect(condition(lost, 'Stalled')?.message).toContain(volume);
     expect(await house.writes(lost)).toMatchObject({ Volumes_create: 1 });
-    await house.edit('half-dead', { acknowledgedVolumeLoss: volume });
-    const healed = await invariants(house, 'half-dead');
+    await house.edit('robbed', { acknowledgedVolumeLoss: volume });
+    const healed = await invariants(house, 'robbed');
     expect(healed.status?.volume?.id).not.toBe(volume);
     expect(await house.writes(healed)).toMatchObject({ Volumes_create: 2 });
   });
@@ -270,6 +280,32 @@ describe('a person', () => {
     expect(after.spec.memoryMb).toBe(2048);
     expect(await house.writes(after)).toMatchObject({ Volumes_create: 1, Machines_create: 1 });
     expect(await house.writes(after)).not.toHaveProperty('Machines_update');
+  });
+
+  it('who edits between the note of a step and the step waits for nothing that was never asked for', async () => {
+    const [tenant] = await createUnseen(['interrupted'], { image: undefined });
+    const { store } = house.parts;
+    const written: (string | undefined)[] = [];
+    const loop = house.newLoop({
+      store: {
+        ...store,
+        async updateStatus(wanted, events) {
+          written.push(findCondition(wanted.status.conditions, 'AppReady')?.reason);
+          if (written.length === 1) await house.edit('interrupted', { memoryMb: 1024 });
+          return store.updateStatus(wanted, events);
+        },
+      },
+    });
+    loop.start();
+    try {
+      await invariants(house, 'interrupted');
+      expect(written).toContain('CreatingApp');
+      expect(written).not.toContain('AppNotVisibleYet');
+      expect(await house.writes(tenant)).toMatchObject({ Apps_create: 1 });
+    } finally {
+      await loop.stop(5_000);
+      await house.restartLoop();
+    }
   });
 
   it.each(['AppCreated', 'AddressAllocated', 'VolumeCreated', 'SecretsSet', 'MachineCreated'])(

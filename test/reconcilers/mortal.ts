@@ -32,11 +32,12 @@ const READ_ROOMS = new Set(['fly.organisation', 'fly.telemetry']);
 
 export function mortal(parts: LoopParts, death?: Death): Mortal {
   const writes: string[] = [];
-  const fate = { isDead: false };
+  let dead = false;
+  const isDead = (): boolean => dead;
   let die: () => void = () => undefined;
   const died = new Promise<void>((resolve) => {
     die = () => {
-      fate.isDead = true;
+      dead = true;
       resolve();
     };
   });
@@ -49,7 +50,7 @@ export function mortal(parts: LoopParts, death?: Death): Mortal {
     begin: () => Promise<unknown>,
     args: readonly unknown[],
   ) {
-    if (fate.isDead) return silence(args);
+    if (isDead()) return silence(args);
     if (!isRead) writes.push(name);
     const fatal = !isRead && name === death?.write && occurrences(name) === death.occurrence;
     if (fatal && death.when === 'before') {
@@ -57,10 +58,10 @@ export function mortal(parts: LoopParts, death?: Death): Mortal {
       return silence(args);
     }
     const answer = await begin().catch((error: unknown) => {
-      if (!fatal && !fate.isDead) throw error;
+      if (!fatal && !isDead()) throw error;
     });
     if (fatal) die();
-    return fate.isDead ? silence(args) : answer;
+    return isDead() ? silence(args) : answer;
   }
 
   function wrap<T extends object>(target: T, room: string): T {
