@@ -3,6 +3,7 @@ import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_pr
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -21,7 +22,8 @@ export async function runProgram(
   options: { args: readonly string[]; user?: { uid: number; gid: number } },
 ): Promise<Program> {
   const loader = fileURLToPath(import.meta.resolve('tsx'));
-  const within = options.user === undefined ? ROOT : reachableRoot(loader, options.user);
+  const copy = options.user === undefined ? undefined : copyUnlessReadable(loader, options.user);
+  const within = copy ?? ROOT;
   const [tsx = '', program = ''] = [loader, fileURLToPath(file)].map((name) =>
     path.join(within, path.relative(ROOT, name)),
   );
@@ -43,24 +45,21 @@ export async function runProgram(
     async end(signal) {
       child.kill(signal);
       await exited;
+      if (copy !== undefined) await rm(copy, { recursive: true });
     },
   };
 }
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
-let copied: string | undefined;
 
-/** The clone, or where it lies below a folder that the user may not enter, a copy of it that shares its files. */
-function reachableRoot(file: string, user: { uid: number; gid: number }): string {
-  if (spawnSync('test', ['-r', file], { ...user, cwd: '/' }).status === 0) return ROOT;
-  if (copied !== undefined) return copied;
-  copied = mkdtempSync(path.join(tmpdir(), 'landlord-clone-'));
-  chmodSync(copied, 0o755);
+/** Where the clone lies below a folder that the user may not enter: a copy of it, which shares its files. */
+function copyUnlessReadable(file: string, user: { uid: number; gid: number }): string | undefined {
+  if (spawnSync('test', ['-r', file], { ...user, cwd: '/' }).status === 0) return undefined;
+  const copy = mkdtempSync(path.join(tmpdir(), 'landlord-clone-'));
+  chmodSync(copy, 0o755);
   const parts = ['package.json', 'tsconfig.json', 'migrations', 'src', 'test', 'node_modules'];
   const from = parts.map((part) => path.join(ROOT, part));
   // Hard links cost no space and little time; on another file system it has to be a real copy.
-  if (spawnSync('cp', ['-al', ...from, copied]).status !== 0) execFileSync('cp', ['-a', ...from, copied]);
-  const made = copied;
-  process.once('exit', () => spawnSync('rm', ['-rf', made]));
-  return copied;
+  if (spawnSync('cp', ['-al', ...from, copy]).status !== 0) execFileSync('cp', ['-a', ...from, copy]);
+  return copy;
 }
