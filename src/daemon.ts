@@ -15,9 +15,11 @@ import { createTenantDatabases } from './database/tenant-databases.ts';
 import { applyExamples, developmentKeys, writeCredentials } from './development.ts';
 import type { Fly } from './fly/fly.ts';
 import { createLoop, type Loop } from './loop.ts';
+import { createPlatform, databaseUrls } from './platform.ts';
 import { previewPlan } from './reconcilers/tenant/plan-view.ts';
 import { openDatabase, openFly, openStateDir, type Cleanup, type ResourceOptions } from './resources.ts';
 import { createPostgresStore } from './store/postgres/postgres-store.ts';
+import { createRevisionStore } from './store/revisions.ts';
 import type { TenantStore } from './store/store.ts';
 import { parseImage } from './tenant/image.ts';
 import { databaseName, FINALIZER } from './tenant/names.ts';
@@ -81,12 +83,16 @@ async function build(options: ResourceOptions): Promise<string> {
     ...parts,
     ...settings,
     events: store.events,
+    revisions: createRevisionStore({ database, clock }),
+    platform: createPlatform({ fly, sharedRegistryApp: config.sharedRegistryApp }),
+    databaseUrls: databaseUrls(databases, config.tenantDatabaseExternalHost),
+    cloudEnabled: config.flyEnabled,
     metrics,
     auth: createAuthenticator({ key: tokenKey(config, jwtSecret), issuer: config.jwt.issuer, clock }),
     resolveImage: (reference, signal) => resolveImage(fly, reference, signal),
     planTenant: (tenant, signal) =>
       previewPlan({ ...parts, digestUsedElsewhere: loop.digestUsedElsewhere }, tenant, signal),
-    health: () => health(database, loop),
+    health: () => health(database, config.flyEnabled ? loop : undefined),
   });
   cleanup.add('the API', () => api.close());
   const url = await api.listen({
@@ -96,7 +102,8 @@ async function build(options: ResourceOptions): Promise<string> {
   });
   // Before the loop starts, which is what turns /readyz green: whoever waits for that may read the file at once.
   if (keys !== undefined && jwtSecret !== undefined) await introduce(options, { jwtSecret, url });
-  loop.start();
+  if (config.flyEnabled) loop.start();
+  else log.warn('FLY_ENABLED is false: tenants are kept, and nothing is done for them');
   cleanup.add('the control loop', () => loop.stop(STOP_DEADLINE_MS));
   if (keys !== undefined && config.fly === undefined) await showExamples(store.tenants, log);
   return url;
@@ -117,20 +124,23 @@ async function resolveImage(fly: Fly, text: string, signal: AbortSignal): Promis
   return fly.registry.resolve({ registry, repository, reference: digest ?? tag ?? 'latest' }, signal);
 }
 
-async function health(database: Database, { tenants }: Loop): Promise<HealthView> {
+/** `loop`: absent when it does not run. */
+async function health(database: Database, loop: Loop | undefined): Promise<HealthView> {
   const reachable = await database.ping(AbortSignal.timeout(PING_TIMEOUT_MS)).then(
     () => true,
     () => false,
   );
   const checks = [
     { name: 'database', healthy: reachable, ...(!reachable && { message: 'the database does not answer' }) },
-    {
-      name: 'tenant-watch',
-      healthy: tenants.healthy,
-      ...(!tenants.healthy && { message: 'the watch on tenants is down; it is being restarted' }),
-    },
+    ...(loop === undefined ? [] : [watchHealth(loop)]),
   ];
   return { healthy: checks.every((check) => check.healthy), checks };
+}
+
+function watchHealth({ tenants }: Loop): HealthView['checks'][number] {
+  const name = 'tenant-watch';
+  if (tenants.healthy) return { name, healthy: true };
+  return { name, healthy: false, message: 'the watch on tenants is down; it is being restarted' };
 }
 
 /** Writes credentials for people and scripts; only a development run has a key of its own to sign them with. */

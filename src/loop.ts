@@ -1,6 +1,6 @@
 /**
  * How are store, queue, reconciler and Fly's feed tied into one control loop? Here wake-ups meet: changes of
- * specs, changes on Fly, machines that have settled. Each becomes a key and nothing more.
+ * specs and of secrets, changes on Fly, machines that have settled. Each becomes a key and nothing more.
  */
 import type { Logger } from 'pino';
 import type { Clock } from './clock.ts';
@@ -32,6 +32,12 @@ const CONCURRENCY = 64;
 /** A machine that has arrived usually lacks one look to be Ready: it goes before work that has not begun. */
 const NEARLY_DONE = PRIORITY.edit + 10;
 
+/**
+ * A deploy of the CLI sends secrets in two or three requests, one after the other: they reach the machine together,
+ * by one restart.
+ */
+const SECRETS_SETTLE_MS = 1_500;
+
 export interface LoopOptions {
   readonly store: TenantStore;
   readonly fly: Fly;
@@ -45,7 +51,7 @@ export interface LoopOptions {
 
 export interface Loop {
   /** Follows the store, and its health is that of the watch. */
-  readonly tenants: Informer<Tenant, 'app' | 'digest'>;
+  readonly tenants: Informer<Tenant, 'app' | 'digest' | 'uid'>;
   /** Whether a tenant other than `uid` wants or runs the digest, and is to stay. */
   readonly digestUsedElsewhere: (digest: string, uid: string) => boolean;
   start(): void;
@@ -92,15 +98,22 @@ export function createLoop(options: LoopOptions): Loop {
     const wish = wishFor(change, tenants.synced);
     if (wish !== undefined) controller.enqueue(change.key, wish);
   });
+  const wakeForSecrets = (uid: string): void => {
+    const wish = { priority: PRIORITY.edit, resetBackoff: true, afterMs: SECRETS_SETTLE_MS };
+    for (const { metadata } of tenants.byIndex('uid', uid)) controller.enqueue(tenantKey(metadata), wish);
+  };
+  let unwatchSecrets = (): void => undefined;
   return {
     tenants,
     digestUsedElsewhere,
     start() {
       tenants.start();
+      unwatchSecrets = options.vault.onChange(wakeForSecrets);
       controller.start();
       feed.start();
     },
     async stop(deadlineMs) {
+      unwatchSecrets();
       await feed.stop();
       const { cut, stuck } = await controller.stop({ deadlineMs });
       if (cut.length > 0)
@@ -111,7 +124,7 @@ export function createLoop(options: LoopOptions): Loop {
 }
 
 function createTenantInformer({ store, clock, log, metrics }: LoopOptions): Loop['tenants'] {
-  return createInformer<Tenant, 'app' | 'digest'>({
+  return createInformer<Tenant, 'app' | 'digest' | 'uid'>({
     name: 'tenants',
     identify: ({ metadata }) => ({ ...metadata, key: tenantKey(metadata) }),
     isGone: (error) => error instanceof GoneError,
@@ -120,6 +133,7 @@ function createTenantInformer({ store, clock, log, metrics }: LoopOptions): Loop
     log,
     metrics,
     indexes: {
+      uid: ({ metadata }) => [metadata.uid],
       app: (tenant) => [appOf(tenant)],
       digest: ({ spec, status }) =>
         [

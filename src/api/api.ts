@@ -52,6 +52,7 @@ export function createApi(dependencies: ApiDependencies): FastifyInstance {
   });
   app.decorate('routeTable', new Map());
   app.decorateRequest('identity', undefined);
+  app.decorateRequest('linkToken', undefined);
   app.decorateReply('streaming', false);
   app.setErrorHandler(answerError);
   app.setNotFoundHandler((request, reply) =>

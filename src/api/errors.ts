@@ -5,6 +5,7 @@
  */
 import { AlreadyExistsError, ConflictError, GoneError, InvalidError, NotFoundError } from '../store/store.ts';
 import type { Issue } from '../tenant/validation.ts';
+import { VaultError } from '../vault/seal.ts';
 
 interface Kind {
   readonly status: number;
@@ -21,11 +22,16 @@ export const ERRORS = {
   forbidden: { status: 403, reason: 'Forbidden', title: 'Not allowed with this token' },
   not_found: { status: 404, reason: 'NotFound', title: 'There is nothing at this address' },
   tenant_not_found: { status: 404, reason: 'NotFound', title: 'There is no such tenant' },
+  secret_not_found: { status: 404, reason: 'NotFound', title: 'The tenant has no such secret' },
+  link_not_found: { status: 404, reason: 'NotFound', title: 'The link was used, or there never was one' },
+  revision_not_found: { status: 404, reason: 'NotFound', title: 'There is no such revision' },
+  domain_not_found: { status: 404, reason: 'NotFound', title: 'The tenant has no custom domain' },
   image_not_found: { status: 404, reason: 'NotFound', title: 'The image was never pushed' },
   method_not_allowed: { status: 405, reason: 'MethodNotAllowed', title: 'Not with this method' },
   conflict: { status: 409, reason: 'Conflict', title: 'Somebody else changed the tenant meanwhile' },
   already_exists: { status: 409, reason: 'AlreadyExists', title: 'A tenant of this name exists' },
   invalid_state: { status: 409, reason: 'Conflict', title: 'Not possible as the tenant stands now' },
+  not_provisioned: { status: 409, reason: 'Conflict', title: 'What is needed for this is not there yet' },
   expired: { status: 410, reason: 'Expired', title: 'This position is too old' },
   precondition_failed: { status: 412, reason: 'Conflict', title: 'If-Match names another version' },
   payload_too_large: { status: 413, reason: 'RequestEntityTooLarge', title: 'The body is too large' },
@@ -35,8 +41,11 @@ export const ERRORS = {
     title: 'Not with this content type',
   },
   invalid: { status: 422, reason: 'Invalid', title: 'The tenant would not be valid' },
+  invalid_secret: { status: 422, reason: 'Invalid', title: 'This secret cannot be set' },
+  reserved_secret: { status: 422, reason: 'Invalid', title: 'Landlord or Fly sets this variable itself' },
   too_many_streams: { status: 429, reason: 'TooManyRequests', title: 'Too many open streams' },
   internal: { status: 500, reason: 'InternalError', title: 'A defect of this service' },
+  cloud_disabled: { status: 503, reason: 'ServiceUnavailable', title: 'This Landlord does not use Fly' },
   unavailable: { status: 503, reason: 'ServiceUnavailable', title: 'Something needed cannot be reached' },
 } as const satisfies Record<string, Kind>;
 
@@ -80,6 +89,8 @@ export function toApiError(error: unknown): ApiError {
   if (error instanceof ConflictError) return new ApiError('conflict', error.message);
   if (error instanceof GoneError) return new ApiError('expired', error.message);
   if (error instanceof InvalidError) return new ApiError('invalid', error.message, { issues: error.issues });
+  if (error instanceof VaultError && error.kind === 'refused')
+    return new ApiError('invalid_secret', error.message);
   if (isOutage(error))
     return new ApiError('unavailable', 'cannot answer the request: the database is not available', {
       headers: { 'retry-after': '2' },

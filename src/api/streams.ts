@@ -26,7 +26,7 @@ export interface Stream {
 }
 
 export interface StreamOptions {
-  readonly kind: 'watch' | 'events';
+  readonly kind: 'watch' | 'events' | 'logs';
   readonly contentType: string;
   /** The stream ends by itself after this long; the client comes back with its last position. */
   readonly lifetimeMs: number;
@@ -56,12 +56,11 @@ export function createStreams({ clock, metrics }: Pick<ApiDependencies, 'clock' 
   let closed = false;
   const gauge = new Gauge({
     name: 'landlord_http_streams',
-    help: 'Open watches and event streams.',
+    help: 'Open watches, event streams and logs that are followed.',
     labelNames: ['kind'] as const,
     registers: [metrics],
   });
-  gauge.set({ kind: 'watch' }, 0);
-  gauge.set({ kind: 'events' }, 0);
+  for (const kind of ['watch', 'events', 'logs']) gauge.set({ kind }, 0);
 
   function refuseTooMany(holder: string): void {
     const held = [...open.values()].filter((stream) => stream.holder === holder).length;

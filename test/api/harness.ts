@@ -1,7 +1,8 @@
 /**
- * The API on a real PostgreSQL, for one test file. What lies outside (the registry, the planner, the health of the
- * process) is a plain variable of the harness; time stands still until a test moves it.
+ * The API on a real PostgreSQL and a simulated Fly, for one test file. What lies outside (the registry, the planner,
+ * the health of the process) is a plain variable of the harness; time stands still until a test moves it.
  */
+import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import { pino } from 'pino';
@@ -11,9 +12,16 @@ import { createAuthenticator, signToken } from '../../src/api/auth.ts';
 import type { HealthView, PlanView } from '../../src/api/dependencies.ts';
 import { systemClock } from '../../src/clock.ts';
 import { connect } from '../../src/database/connection.ts';
+import { createFly } from '../../src/fly/client.ts';
+import type { Fly } from '../../src/fly/fly.ts';
+import { createPlatform } from '../../src/platform.ts';
+import { createSimulatorServer, type SimulatorServer } from '../../src/simulator/server.ts';
 import { createPostgresStore } from '../../src/store/postgres/postgres-store.ts';
+import { createRevisionStore, type RevisionStore } from '../../src/store/revisions.ts';
 import type { EventStore, TenantStore } from '../../src/store/store.ts';
 import type { Tenant, TenantStatus } from '../../src/tenant/schema.ts';
+import { createVault } from '../../src/vault/postgres-vault.ts';
+import type { Vault } from '../../src/vault/vault.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
 
@@ -63,6 +71,12 @@ export interface Harness {
   readonly api: FastifyInstance;
   readonly store: TenantStore;
   readonly events: EventStore;
+  readonly revisions: RevisionStore;
+  readonly vault: Vault;
+  readonly fly: Fly;
+  readonly simulator: SimulatorServer;
+  /** A call of the simulator's control surface. */
+  control(method: string, path: string, body?: object): Promise<void>;
   readonly clock: FakeClock;
   readonly outside: Outside;
   /** Everything that was logged, one JSON line each. */
@@ -95,6 +109,7 @@ export async function openHarness(
     random?: () => number;
     /** Instead of a database of the test's own. */
     databaseUrl?: string;
+    cloudEnabled?: boolean;
   } = {},
 ): Promise<Harness> {
   const testDatabase = options.databaseUrl === undefined ? await createTestDatabase() : undefined;
@@ -116,6 +131,15 @@ export async function openHarness(
     plan: { generation: 1, steps: [], waits: [], problems: [], converged: true },
     health: async () => ({ healthy: true, checks: [{ name: 'database', healthy: true }] }),
   };
+  const revisions = createRevisionStore({ database, clock });
+  const vault = createVault({ database, keys: [{ id: 'test', key: randomBytes(32) }], clock });
+  // Fly lives in the time of the test, where nothing refills a rate limit; its client times out in real time.
+  const simulator = await createSimulatorServer({ clock, latency: 0, rateLimits: false, apps: ['images'] });
+  const { url: flyUrl } = simulator;
+  const fly = createFly({
+    ...{ apiUrl: flyUrl, registryUrl: flyUrl, logsUrl: flyUrl, prometheusUrl: `${flyUrl}/prometheus` },
+    ...{ token: 'any', orgSlug: 'systemprompt', clock: systemClock },
+  });
   const ask =
     <T>(answer: () => T) =>
     async () => {
@@ -125,6 +149,14 @@ export async function openHarness(
   const api = createApi({
     store: stores.tenants,
     events: stores.events,
+    revisions,
+    vault,
+    platform: createPlatform({ fly, sharedRegistryApp: 'images' }),
+    databaseUrls: (uid, password) => ({
+      internal: `postgresql://sp_${uid}:${password}@db.internal/sp_${uid}`,
+      external: `postgresql://sp_${uid}:${password}@db.example.com/sp_${uid}?sslmode=require`,
+    }),
+    cloudEnabled: options.cloudEnabled ?? true,
     auth: createAuthenticator({ key: { kind: 'secret', secret: SECRET }, issuer: 'landlord', clock }),
     clock,
     log,
@@ -155,6 +187,20 @@ export async function openHarness(
     api,
     store: stores.tenants,
     events: stores.events,
+    revisions,
+    vault,
+    fly,
+    simulator,
+    async control(method, path, body) {
+      const response = await fetch(`${flyUrl}/_simulator${path}`, {
+        method,
+        ...(body !== undefined && {
+          body: JSON.stringify(body),
+          headers: { 'content-type': 'application/json' },
+        }),
+      });
+      if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    },
     clock,
     outside,
     logged,
@@ -186,6 +232,8 @@ export async function openHarness(
     compact: () => stores.compact(),
     async close() {
       await api.close();
+      await fly.close();
+      await simulator.close();
       await stores.close();
       await (testDatabase?.drop() ?? database.close());
     },
