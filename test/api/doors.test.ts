@@ -31,10 +31,19 @@ describe('the table of routes', () => {
     expect(table).toMatchInlineSnapshot(`
       [
         "DELETE,GET,PATCH /api/v1/tenants/:id",
+        "DELETE,GET,PATCH /api/v1/tenants/:id/secrets/:key",
         "DELETE,GET,PATCH,PUT /apis/cloud.systemprompt.io/v1alpha1/namespaces/:namespace/tenants/:name",
-        "GET /api/v1/tenants",
+        "DELETE,GET,POST /api/v1/tenants/:id/custom-domain",
+        "GET /api/v1/tenants/:id/credentials/:token",
+        "GET /api/v1/tenants/:id/domains",
+        "GET /api/v1/tenants/:id/environment",
         "GET /api/v1/tenants/:id/events",
+        "GET /api/v1/tenants/:id/logs",
+        "GET /api/v1/tenants/:id/metrics",
+        "GET /api/v1/tenants/:id/metrics/history",
         "GET /api/v1/tenants/:id/plan",
+        "GET /api/v1/tenants/:id/registry-token",
+        "GET /api/v1/tenants/:id/revisions",
         "GET /api/v1/tenants/:id/status",
         "GET /apis/cloud.systemprompt.io/v1alpha1/tenants",
         "GET /metrics",
@@ -42,12 +51,17 @@ describe('the table of routes', () => {
         "GET,HEAD /livez",
         "GET,HEAD /readyz",
         "GET,PATCH,PUT /apis/cloud.systemprompt.io/v1alpha1/namespaces/:namespace/tenants/:name/status",
+        "GET,POST /api/v1/tenants",
         "GET,POST /apis/cloud.systemprompt.io/v1alpha1/namespaces/:namespace/tenants",
+        "GET,POST,PUT /api/v1/tenants/:id/secrets",
+        "PATCH,POST /api/v1/tenants/:id/rotate-credentials",
         "POST /api/v1/tenants/:id/activate",
         "POST /api/v1/tenants/:id/deploy",
         "POST /api/v1/tenants/:id/restart",
         "POST /api/v1/tenants/:id/retry-provision",
+        "POST /api/v1/tenants/:id/rollback",
         "POST /api/v1/tenants/:id/suspend",
+        "PUT /api/v1/tenants/:id/external-db-access",
       ]
     `);
   });

@@ -134,11 +134,23 @@ export async function openHarness(
   const revisions = createRevisionStore({ database, clock });
   const vault = createVault({ database, keys: [{ id: 'test', key: randomBytes(32) }], clock });
   // Fly lives in the time of the test, where nothing refills a rate limit; its client times out in real time.
-  const simulator = await createSimulatorServer({ clock, latency: 0, rateLimits: false, apps: ['images'] });
+  // Its proxy never looks for idle machines, so that it has no timers which tests would count.
+  const simulator = await createSimulatorServer({
+    clock,
+    latency: 0,
+    rateLimits: false,
+    autostopEveryMs: 0,
+    apps: ['images'],
+  });
   const { url: flyUrl } = simulator;
   const fly = createFly({
-    ...{ apiUrl: flyUrl, registryUrl: flyUrl, logsUrl: flyUrl, prometheusUrl: `${flyUrl}/prometheus` },
-    ...{ token: 'any', orgSlug: 'systemprompt', clock: systemClock },
+    apiUrl: flyUrl,
+    registryUrl: flyUrl,
+    logsUrl: flyUrl,
+    prometheusUrl: `${flyUrl}/prometheus`,
+    token: 'any',
+    orgSlug: 'systemprompt',
+    clock: systemClock,
   });
   const ask =
     <T>(answer: () => T) =>

@@ -103,7 +103,7 @@ export function logRoute(scope: FastifyInstance, dependencies: LogDependencies):
       instance: query.instance,
       wanted: atLeast(query.level),
       lines: query.lines,
-      sinceMs: query.since?.(clock.now()),
+      sinceMs: sinceOf(query, clock.now()),
     };
     if (query.follow !== undefined && !['0', 'false'].includes(query.follow)) {
       const holder = identityOf(request).subject;
@@ -126,6 +126,13 @@ export function logRoute(scope: FastifyInstance, dependencies: LogDependencies):
   });
 }
 
+function sinceOf({ since }: z.infer<typeof logsQuerySchema>, nowMs: number): number | undefined {
+  const sinceMs = since?.(nowMs);
+  if (sinceMs !== undefined && sinceMs > nowMs)
+    throw new ApiError('invalid_request', 'cannot read the query: since: must not be in the future');
+  return sinceMs;
+}
+
 /** The newest lines that are wanted, oldest first, at most `query.lines`. */
 async function readLogs(
   platform: Platform,
@@ -133,11 +140,8 @@ async function readLogs(
   { signal, nowMs }: { readonly signal: AbortSignal; readonly nowMs: number },
 ): Promise<readonly LogLine[]> {
   const { sinceMs, lines, wanted } = query;
-  if (sinceMs !== undefined) {
-    if (sinceMs > nowMs)
-      throw new ApiError('invalid_request', 'cannot read the query: since: is in the future');
+  if (sinceMs !== undefined)
     return readForward(platform, { query, fromMs: Math.max(sinceMs, nowMs - KEPT_MS) }, signal);
-  }
   const newest = (await page(platform, query, undefined, signal)).lines;
   const found = newest.filter(wanted);
   const [first] = newest;
