@@ -14,6 +14,7 @@ const arrows = {
   simulator: ['fly/wire', 'clock'],
   reconcilers: ['controller', 'fly', 'vault', 'database', 'store', 'tenant', 'clock'],
   api: ['store', 'vault', 'tenant', 'clock'],
+  cli: ['vault', 'database', 'clock', 'config', 'log'],
 };
 
 const rooms = Object.keys(arrows);
