@@ -1,5 +1,5 @@
 /** What becomes of images in a real registry: are digests found, and is a tag deleted with its tenant and no other? */
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { createFly } from '../../src/fly/client.ts';
 import type { Fly } from '../../src/fly/fly.ts';
@@ -61,9 +61,7 @@ await describeOnRegistry('a real registry', () => {
     }
   });
 
-  describeLoop();
-
-  function describeLoop(): void {
+  describe('under the loop', () => {
     let harness: Harness;
     beforeEach(async () => {
       harness = await createHarness({ autostart: false });
@@ -93,5 +91,5 @@ await describeOnRegistry('a real registry', () => {
       await harness.gone('twin');
       expect(await digestOf(own)).toBeUndefined();
     }, 60_000);
-  }
+  });
 });
