@@ -254,7 +254,7 @@ describe('a tag whose digest the registry does not tell', () => {
   it('is left behind with a warning, and the tenant goes all the same', async () => {
     const tenant = await running('undigested');
     // An answer to HEAD without Docker-Content-Digest.
-    const fault = { operation: 'Registry_manifest_head', kind: 'status', status: 200, count: 1_000 };
+    const fault = { operation: 'Registry_manifest_head', kind: 'nonsense', body: '', count: 1_000 };
     await house.control('POST', '/faults', fault);
     await house.store.delete({ namespace: 'default', name: 'undigested' });
     await house.gone('undigested');
