@@ -23,6 +23,7 @@ export const ERRORS = {
   tenant_not_found: { status: 404, reason: 'NotFound', title: 'There is no such tenant' },
   image_not_found: { status: 404, reason: 'NotFound', title: 'The image was never pushed' },
   method_not_allowed: { status: 405, reason: 'MethodNotAllowed', title: 'Not with this method' },
+  not_acceptable: { status: 406, reason: 'NotAcceptable', title: 'Not in this form' },
   conflict: { status: 409, reason: 'Conflict', title: 'Somebody else changed the tenant meanwhile' },
   already_exists: { status: 409, reason: 'AlreadyExists', title: 'A tenant of this name exists' },
   invalid_state: { status: 409, reason: 'Conflict', title: 'Not possible as the tenant stands now' },

@@ -1,11 +1,11 @@
 /**
  * What do the query parameters of the declarative API mean? As the API server reads them; those that make no
  * difference here (`fieldManager`, `pretty`, …) are ignored, those that would make one are refused.
- * `fieldValidation` makes none because unknown fields of a spec are always refused.
  */
 import { z } from 'zod';
 import { ApiError } from '../errors.ts';
 import { parse } from '../edge.ts';
+import type { FieldValidation } from './field-validation.ts';
 import {
   parseFieldSelector,
   parseLabelSelector,
@@ -73,10 +73,20 @@ export function parseListQuery(query: unknown): ListQuery {
 
 const writeSchema = z.object({
   dryRun: z.union([z.literal(''), z.literal('All'), z.array(z.literal('All')).max(8)]).optional(),
+  fieldValidation: z.enum(['', 'Ignore', 'Warn', 'Strict']).optional(),
 });
 
-/** True when the write must not be stored. Throws ApiError `invalid_request` on any other value than `All`. */
-export function parseDryRun(query: unknown): boolean {
-  const { dryRun } = parse(writeSchema, query, 'the query');
-  return dryRun !== undefined && dryRun !== '';
+export interface WriteQuery {
+  /** True when the write must not be stored. */
+  readonly dryRun: boolean;
+  readonly fieldValidation: FieldValidation;
+}
+
+/** Reads the query of a write; warns of unknown fields unless told otherwise. Throws ApiError `invalid_request`. */
+export function parseWriteQuery(query: unknown): WriteQuery {
+  const { dryRun, fieldValidation = '' } = parse(writeSchema, query, 'the query');
+  return {
+    dryRun: dryRun !== undefined && dryRun !== '',
+    fieldValidation: fieldValidation === '' ? 'Warn' : fieldValidation,
+  };
 }
