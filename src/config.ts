@@ -39,6 +39,9 @@ const environmentSchema = z.object({
   LANDLORD_ENCRYPTION_KEYS: encryptionKeys.optional(),
   HOST: z.string().min(1).default('127.0.0.1'),
   PORT: port.default(8080),
+  LANDLORD_KUBECTL_PORT: z.union([z.literal('off'), port], 'must be a port, or off').optional(),
+  LANDLORD_KUBECTL_TLS_CERT_FILE: z.string().min(1).optional(),
+  LANDLORD_KUBECTL_TLS_KEY_FILE: z.string().min(1).optional(),
   DATABASE_URL: postgresUrl.optional(),
   TENANT_DATABASE_ADMIN_URL: postgresUrl.optional(),
   FLY_API_TOKEN: z.string().min(1).optional(),
@@ -60,6 +63,9 @@ const environmentSchema = z.object({
   SIMULATOR_LATENCY: z.coerce.number().min(0).max(100).default(1),
   SIMULATOR_SEED: z.coerce.number().int().min(0).default(1),
 });
+
+/** Where kubectl finds the daemon: off the beaten track of a local cluster, which takes 6443. */
+const KUBECTL_PORT = 8443;
 
 /** What a development run makes up for itself and a production run must be told. */
 const REQUIRED_IN_PRODUCTION = [
@@ -85,12 +91,21 @@ export interface FlyConfig {
   readonly prometheusUrl: string;
 }
 
+/** The listener for kubectl. */
+export interface KubectlConfig {
+  readonly port: number;
+  /** Certificate and key in PEM; absent: of an authority of the state folder's own. */
+  readonly tlsFiles: { readonly cert: string; readonly key: string } | undefined;
+}
+
 export interface Config {
   readonly production: boolean;
   /** Absolute. */
   readonly stateDir: string;
   readonly host: string;
   readonly port: number;
+  /** Absent: there is no door for kubectl. */
+  readonly kubectl: KubectlConfig | undefined;
   /** Absent: the embedded server. */
   readonly databaseUrl: string | undefined;
   /** Absent: the same server as Landlord's own. */
@@ -134,6 +149,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env, cwd = p
     problems.push(
       'FLY_API_TOKEN: must be set together with FLY_API_HOSTNAME (the simulator takes any token)',
     );
+  problems.push(...kubectlGaps(given));
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems.sort());
   return toConfig(parsed.data, cwd);
 }
@@ -153,6 +169,16 @@ function productionGaps(given: Record<string, unknown>): string[] {
   return missing.map((name) => `${name}: must be set in production`);
 }
 
+/** A certificate needs its key, and production makes none up. */
+function kubectlGaps(given: Record<string, unknown>): string[] {
+  const { NODE_ENV: mode, LANDLORD_KUBECTL_PORT: port = 'off' } = given;
+  const files = ['LANDLORD_KUBECTL_TLS_CERT_FILE', 'LANDLORD_KUBECTL_TLS_KEY_FILE'];
+  const missing = files.filter((name) => given[name] === undefined);
+  if (missing.length === 1) return missing.map((name) => `${name}: must be set together with the other file`);
+  if (mode !== 'production' || port === 'off') return [];
+  return missing.map((name) => `${name}: must be set in production when LANDLORD_KUBECTL_PORT is`);
+}
+
 function toConfig(env: z.infer<typeof environmentSchema>, cwd: string): Config {
   return Object.freeze({
     production: env.NODE_ENV === 'production',
@@ -161,6 +187,7 @@ function toConfig(env: z.infer<typeof environmentSchema>, cwd: string): Config {
       : resolve(cwd, env.LANDLORD_STATE_DIR),
     host: env.HOST,
     port: env.PORT,
+    kubectl: kubectlConfig(env, cwd),
     databaseUrl: env.DATABASE_URL,
     tenantDatabaseAdminUrl: env.TENANT_DATABASE_ADMIN_URL,
     fly: flyConfig(env),
@@ -177,6 +204,18 @@ function toConfig(env: z.infer<typeof environmentSchema>, cwd: string): Config {
     logLevel: env.LOG_LEVEL,
     simulator: { port: env.SIMULATOR_PORT ?? 0, latency: env.SIMULATOR_LATENCY, seed: env.SIMULATOR_SEED },
   });
+}
+
+/** In production only with a certificate: what a person gave is on, what would have to be made up is off. */
+function kubectlConfig(env: z.infer<typeof environmentSchema>, cwd: string): KubectlConfig | undefined {
+  const { LANDLORD_KUBECTL_TLS_CERT_FILE: cert, LANDLORD_KUBECTL_TLS_KEY_FILE: key } = env;
+  const tlsFiles =
+    cert === undefined || key === undefined
+      ? undefined
+      : { cert: resolve(cwd, cert), key: resolve(cwd, key) };
+  const possible = env.NODE_ENV !== 'production' || tlsFiles !== undefined;
+  const port = env.LANDLORD_KUBECTL_PORT ?? (possible ? KUBECTL_PORT : 'off');
+  return port === 'off' ? undefined : { port, tlsFiles };
 }
 
 /** A Machines API that is not Fly's own, such as the simulator, serves the other hosts' paths as well. */

@@ -14,6 +14,7 @@ import type { Database } from './database/connection.ts';
 import { createTenantDatabases } from './database/tenant-databases.ts';
 import { applyExamples, developmentKeys, writeCredentials } from './development.ts';
 import type { Fly } from './fly/fly.ts';
+import { openKubectlDoor, writeKubeconfig, type KubectlDoor } from './kubectl.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { previewPlan } from './reconcilers/tenant/plan-view.ts';
 import { openDatabase, openFly, openStateDir, type Cleanup, type ResourceOptions } from './resources.ts';
@@ -77,16 +78,21 @@ async function build(options: ResourceOptions): Promise<string> {
   const parts = { store: store.tenants, fly, vault, databases, settings, clock, log };
   const loop = createLoop({ ...parts, metrics: createRuntimeMetrics(metrics) });
   const jwtSecret = config.jwt.secret ?? keys?.jwtSecret;
-  const api = createApi({
-    ...parts,
-    ...settings,
+  const doors = {
+    store: store.tenants,
     events: store.events,
+    clock,
+    log,
     metrics,
     auth: createAuthenticator({ key: tokenKey(config, jwtSecret), issuer: config.jwt.issuer, clock }),
+    health: () => health(database, loop),
+  };
+  const api = createApi({
+    ...doors,
+    ...settings,
     resolveImage: (reference, signal) => resolveImage(fly, reference, signal),
     planTenant: (tenant, signal) =>
       previewPlan({ ...parts, digestUsedElsewhere: loop.digestUsedElsewhere }, tenant, signal),
-    health: () => health(database, loop),
   });
   cleanup.add('the API', () => api.close());
   const url = await api.listen({
@@ -94,8 +100,9 @@ async function build(options: ResourceOptions): Promise<string> {
     port: config.port,
     listenTextResolver: (address) => `the API listens on ${address}`,
   });
+  const kubectl = await openKubectlDoor(options, { ...doors, survey: store.survey });
   // Before the loop starts, which is what turns /readyz green: whoever waits for that may read the file at once.
-  if (keys !== undefined && jwtSecret !== undefined) await introduce(options, { jwtSecret, url });
+  if (keys !== undefined && jwtSecret !== undefined) await introduce(options, { jwtSecret, url, kubectl });
   loop.start();
   cleanup.add('the control loop', () => loop.stop(STOP_DEADLINE_MS));
   if (keys !== undefined && config.fly === undefined) await showExamples(store.tenants, log);
@@ -136,7 +143,11 @@ async function health(database: Database, { tenants }: Loop): Promise<HealthView
 /** Writes credentials for people and scripts; only a development run has a key of its own to sign them with. */
 async function introduce(
   { config, clock, log }: ResourceOptions,
-  { jwtSecret, url }: { readonly jwtSecret: string; readonly url: string },
+  {
+    jwtSecret,
+    url,
+    kubectl,
+  }: { readonly jwtSecret: string; readonly url: string; readonly kubectl: KubectlDoor | undefined },
 ): Promise<void> {
   const sign = (identity: Identity): Promise<string> =>
     signToken({
@@ -146,9 +157,10 @@ async function introduce(
       lifetimeSeconds: TOKEN_LIFETIME_SECONDS,
       clock,
     });
+  const operatorToken = await sign({ role: 'operator', subject: 'development-operator' });
   const file = await writeCredentials(config.stateDir, {
     api_url: url,
-    operator_token: await sign({ role: 'operator', subject: 'development-operator' }),
+    operator_token: operatorToken,
     customer_token: await sign({
       role: 'customer',
       subject: 'development-customer',
@@ -156,6 +168,9 @@ async function introduce(
     }),
   });
   log.info(`credentials for this run are in ${file}`);
+  if (kubectl === undefined) return;
+  const kubeconfig = await writeKubeconfig(config.stateDir, { ...kubectl, token: operatorToken });
+  log.info(`kubectl works with KUBECONFIG=${kubeconfig}`);
 }
 
 /** An empty store shows nothing; with a simulated Fly, tenants cost nothing. */

@@ -127,6 +127,19 @@ export interface EventStore {
   ): AsyncIterable<StoredEvent>;
 }
 
+/** An event, and whose. */
+export interface SurveyedEvent extends StoredEvent {
+  readonly tenant: TenantName;
+}
+
+/** What is known across tenants, for a door that stands in for an API server. */
+export interface Survey {
+  /** Namespaces that hold tenants, sorted. */
+  namespaces(): Promise<string[]>;
+  /** The newest first; of tenants that still exist, in one namespace or in all. */
+  recentEvents(options: { readonly namespace?: string; readonly limit: number }): Promise<SurveyedEvent[]>;
+}
+
 export class NotFoundError extends Error {
   override readonly name = 'NotFoundError';
 }

@@ -86,7 +86,7 @@ function sentence(error: ApiError, name: string): string {
     case 'conflict':
       return `Operation cannot be fulfilled on ${RESOURCE} "${name}": ${MODIFIED}`;
     case 'not_found':
-      return 'the server could not find the requested resource';
+      return error.subject === undefined ? 'the server could not find the requested resource' : error.message;
     case 'method_not_allowed':
       return 'the server does not allow this method on the requested resource';
     case 'invalid': {
