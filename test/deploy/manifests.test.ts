@@ -56,14 +56,16 @@ await describeOnCluster('deploy/kubernetes', () => {
     expect(again.stdout).toBe('');
   });
 
-  it('asks for no more than the restricted profile gives', async () => {
-    // The namespace warns of every pod template that the profile would refuse.
-    const { stderr } = await kubectl(
-      '--kubeconfig',
-      cluster.adminKubeconfig,
-      ...['-n', 'landlord-system', 'annotate', 'deployment/landlord', 'looked=at', '--dry-run=server'],
-    );
-    expect(stderr).toBe('');
+  it('asks for no more than the restricted profile gives, and would be told', async () => {
+    const set = (path: string, value: unknown) =>
+      kubectl(
+        ...['--kubeconfig', cluster.adminKubeconfig, '-n', 'landlord-system', 'patch', 'deployment/landlord'],
+        ...['--type=json', `--patch=${JSON.stringify([{ op: 'add', path, value }])}`, '--dry-run=server'],
+      );
+    const { stderr: asItIs } = await set('/metadata/annotations/looked', 'at');
+    expect(asItIs).toBe('');
+    const context = '/spec/template/spec/containers/0/securityContext/allowPrivilegeEscalation';
+    expect((await set(context, true)).stderr).toContain('would violate PodSecurity "restricted');
   });
 
   it('selects its own pods everywhere', async () => {
