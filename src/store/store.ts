@@ -58,7 +58,7 @@ export interface ListOptions {
   readonly namespace?: string;
   /** Only tenants with this `spec.owner`. */
   readonly owner?: string;
-  /** Kubernetes' label selector in its equality form: `a=b,c!=d,e,!f`. */
+  /** Kubernetes' label selector: `a=b,c!=d,e in (f,g),h,!i` (label-selector.ts). */
   readonly labelSelector?: string;
   readonly limit?: number;
   readonly continue?: string;

@@ -417,6 +417,9 @@ export function describeTenantStore(name: string, makeStore: () => Promise<Store
         ['tier', ['gold', 'gold-fra', 'silver']],
         ['!tier', ['none']],
         ['tier , region != fra', ['gold', 'silver']],
+        ['tier in (gold, iron)', ['gold', 'gold-fra']],
+        ['tier notin (gold,iron),tier', ['silver']],
+        ['region notin (fra)', ['gold', 'none', 'silver']],
         ['example.com/team=', ['none']],
         ['', ['gold', 'gold-fra', 'none', 'silver']],
       ])('chooses by the label selector "%s"', async (labelSelector, expected) => {

@@ -7,6 +7,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '../errors.ts';
 import { KIND, VERSION } from '../../tenant/names.ts';
 import { prune } from './known-fields.ts';
+import type { Origin } from './objects.ts';
 
 export type FieldValidation = 'Ignore' | 'Warn' | 'Strict';
 
@@ -27,7 +28,7 @@ export interface FieldCheck {
    * The object without unknown fields. With `Strict`, throws ApiError `invalid_request` for a whole object, `invalid`
    * for what a patch has made of one: as the API server does.
    */
-  admit(object: unknown, submitted: 'object' | 'patch'): unknown;
+  admit(object: unknown, origin: Origin): unknown;
 }
 
 /** The check of one request; its warnings become headers of the answer. */
@@ -37,14 +38,14 @@ export function createFieldCheck(
 ): FieldCheck {
   const duplicates = validation === 'Ignore' ? [] : duplicateFields(request.bodyText ?? '');
   return {
-    admit(object, submitted) {
+    admit(object, origin) {
       const { object: pruned, unknown } = prune(object);
       if (validation === 'Ignore') return pruned;
       const problems = [
         ...duplicates.map((path) => `duplicate field "${path}"`),
         ...unknown.map((path) => `unknown field "${path}"`),
       ];
-      if (validation === 'Strict' && problems.length > 0) throw refusal(problems, submitted);
+      if (validation === 'Strict' && problems.length > 0) throw refusal(problems, origin);
       // Set, not appended: a patch that is tried again must not warn twice.
       const warnings = problems.slice(0, MOST_WARNINGS).map(warning);
       if (warnings.length > 0) void reply.header('warning', warnings);
@@ -53,9 +54,9 @@ export function createFieldCheck(
   };
 }
 
-function refusal(problems: readonly string[], submitted: 'object' | 'patch'): ApiError {
+function refusal(problems: readonly string[], origin: Origin): ApiError {
   const strict = `strict decoding error: ${problems.join(', ')}`;
-  if (submitted === 'patch')
+  if (origin === 'patch')
     return new ApiError('invalid', `cannot apply the patch: ${strict}`, {
       issues: [{ path: 'patch', message: strict }],
     });

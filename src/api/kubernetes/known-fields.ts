@@ -72,10 +72,9 @@ function pruneValue(value: unknown, schema: StructuralSchema, place: Place): unk
   });
   if (additionalProperties !== undefined)
     return Object.fromEntries(
-      Object.entries(value).map(([name, entry]) => [
-        name,
-        pruneValue(entry, additionalProperties, below(name)),
-      ]),
+      Object.entries(value).flatMap(([name, entry]) =>
+        entry === null ? [] : [[name, pruneValue(entry, additionalProperties, below(name))]],
+      ),
     );
   if (properties === undefined) return value;
   const kept: [string, unknown][] = [];

@@ -72,9 +72,10 @@ export function parseListQuery(query: unknown): ListQuery {
 }
 
 const writeSchema = z.object({
-  dryRun: z.union([z.literal(''), z.literal('All'), z.array(z.literal('All')).max(8)]).optional(),
-  fieldValidation: z.enum(['', 'Ignore', 'Warn', 'Strict']).optional(),
+  dryRun: z.union([z.string(), z.array(z.string()).max(8)]).default(''),
+  fieldValidation: z.string().default(''),
 });
+const FIELD_VALIDATIONS = ['Ignore', 'Strict', 'Warn'] as const;
 
 export interface WriteQuery {
   /** True when the write must not be stored. */
@@ -82,11 +83,21 @@ export interface WriteQuery {
   readonly fieldValidation: FieldValidation;
 }
 
-/** Reads the query of a write; warns of unknown fields unless told otherwise. Throws ApiError `invalid_request`. */
+/** Reads the query of a write; warns of unknown fields unless told otherwise. Throws ApiError `invalid`. */
 export function parseWriteQuery(query: unknown): WriteQuery {
-  const { dryRun, fieldValidation = '' } = parse(writeSchema, query, 'the query');
-  return {
-    dryRun: dryRun !== undefined && dryRun !== '',
-    fieldValidation: fieldValidation === '' ? 'Warn' : fieldValidation,
-  };
+  const raw = parse(writeSchema, query, 'the query');
+  const directives = [raw.dryRun].flat().filter((directive) => directive !== '');
+  for (const directive of directives) requireOption('dryRun', directive, ['All']);
+  requireOption('fieldValidation', raw.fieldValidation, ['', ...FIELD_VALIDATIONS]);
+  const fieldValidation = FIELD_VALIDATIONS.find((known) => known === raw.fieldValidation) ?? 'Warn';
+  return { dryRun: directives.length > 0, fieldValidation };
+}
+
+/** Throws ApiError `invalid` for a value that is not one of the option's. */
+export function requireOption(name: string, value: string, supported: readonly string[]): void {
+  if (supported.includes(value)) return;
+  const message = `Unsupported value: ${JSON.stringify(value)}: supported values: ${supported.map((one) => JSON.stringify(one)).join(', ')}`;
+  throw new ApiError('invalid', `cannot use the option ${name}: ${message}`, {
+    issues: [{ path: name, message }],
+  });
 }

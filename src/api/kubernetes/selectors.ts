@@ -1,9 +1,8 @@
 /**
- * Does a tenant match a selector? Labels in the equality form of Kubernetes (`a=b,c!=d,e,!f`), read as the store
- * reads them for lists; fields are the two that every custom resource has, `metadata.name` and `metadata.namespace`.
- * Watches are filtered here.
+ * Does a tenant match a selector? Labels are read as the store reads them for lists (`store/label-selector.ts`);
+ * fields are compared for equality. Watches are filtered here.
  */
-import { parseLabelSelector as parseRequirements, type Requirement } from '../../store/label-selector.ts';
+import { matchesLabels, parseLabelSelector as parseRequirements } from '../../store/label-selector.ts';
 import type { Tenant } from '../../tenant/schema.ts';
 import { refuseParameter } from '../edge.ts';
 import { ApiError } from '../errors.ts';
@@ -24,12 +23,12 @@ export interface FieldSelector {
 /** No real selector comes near; each part is tried on every change. */
 const MOST_PARTS = 8;
 
-/** Throws ApiError `invalid_request` for anything but the equality form. */
+/** Throws ApiError `invalid_request` for what is not of Kubernetes' grammar. */
 export function parseLabelSelector(text: string): LabelSelector {
   const requirements = refuseParameter(() => parseRequirements(text));
   return {
     text: text.trim(),
-    matches: ({ metadata }) => requirements.every((requirement) => meets(requirement, metadata.labels ?? {})),
+    matches: ({ metadata }) => matchesLabels(requirements, metadata.labels ?? {}),
   };
 }
 
@@ -85,18 +84,4 @@ export function parseFieldSelector(text: string): FieldSelector {
         return (actual === value) === equal;
       }),
   };
-}
-
-function meets({ key, operator, value }: Requirement, labels: Readonly<Record<string, string>>): boolean {
-  const label = Object.hasOwn(labels, key) ? labels[key] : undefined;
-  switch (operator) {
-    case 'equals':
-      return label === value;
-    case 'differs':
-      return label !== value;
-    case 'exists':
-      return label !== undefined;
-    case 'absent':
-      return label === undefined;
-  }
 }

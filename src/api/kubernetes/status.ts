@@ -36,11 +36,9 @@ const HEAD = { kind: 'Status', apiVersion: 'v1', metadata: {} } as const;
 export function failureStatus(error: ApiError, name?: string): Status {
   const { reason } = ERRORS[error.code];
   const retryAfter = error.headers['retry-after'];
-  const causes = error.issues.map(({ path, message }) => ({
-    reason: 'FieldValueInvalid',
-    message,
-    field: path,
-  }));
+  // Where the request itself is not understood, the message says it all.
+  const issues = error.code === 'invalid' ? error.issues : [];
+  const causes = issues.map(({ path, message }) => ({ reason: 'FieldValueInvalid', message, field: path }));
   return {
     ...HEAD,
     status: 'Failure',

@@ -19,6 +19,7 @@ import { ApiError, toApiError } from '../errors.ts';
 import type { FieldCheck } from './field-validation.ts';
 import { readStatus, readSubmission, type Submission } from './objects.ts';
 import type { Patch } from './patches.ts';
+import { requireOption } from './query.ts';
 import { getTenant } from './read.ts';
 
 /** Which half of the object a write is about: each leaves the other alone. */
@@ -46,7 +47,7 @@ export async function createTenant(
   request: Omit<WriteRequest, 'place' | 'subresource'> & { readonly namespace: string },
 ): Promise<Tenant> {
   const { store, namespace, body, dryRun } = request;
-  const submission = readSubmission(request.fields.admit(body, 'object'), { namespace });
+  const submission = readSubmission(request.fields.admit(body, 'object'), { namespace }, 'object');
   const attempts = submission.name === undefined ? MOST_GENERATED_NAMES : 1;
   for (let attempt = 1; ; attempt += 1) {
     const name = submission.name ?? generatedName(submission, request.clock);
@@ -68,7 +69,7 @@ export async function createTenant(
 
 /** Replaces the object or its status with the one in the body, if that is of the stored version. */
 export async function replaceTenant(request: WriteRequest): Promise<Tenant> {
-  const submission = readSubmission(request.fields.admit(request.body, 'object'), request.place);
+  const submission = readSubmission(request.fields.admit(request.body, 'object'), request.place, 'object');
   const current = await getTenant(request.store, request.place);
   if (submission.resourceVersion === undefined)
     throw new InvalidError('cannot replace the tenant: resourceVersion is missing', [
@@ -84,7 +85,11 @@ export async function patchTenant(
   for (let attempt = 1; ; attempt += 1) {
     const current = await getTenant(request.store, request.place);
     const patched = request.fields.admit(request.patch(current), 'patch');
-    const submission = readSubmission(patched, request.place);
+    const submission = readSubmission(patched, request.place, 'patch');
+    if ((submission.uid ?? current.metadata.uid) !== current.metadata.uid)
+      throw new InvalidError('cannot patch the tenant: its uid cannot be changed', [
+        { path: 'metadata.uid', message: 'field is immutable' },
+      ]);
     try {
       const resourceVersion = submission.resourceVersion ?? current.metadata.resourceVersion;
       return await save(request, { current, submission, resourceVersion });
@@ -98,15 +103,18 @@ export async function patchTenant(
 const deleteOptionsSchema = z
   .object({
     preconditions: z.object({ uid: z.string().nullish(), resourceVersion: z.string().nullish() }).nullish(),
-    dryRun: z.array(z.literal('All')).nullish(),
-    // A tenant has no dependents, so that all of these come to the same.
-    propagationPolicy: z.enum(['Foreground', 'Background', 'Orphan']).nullish(),
+    dryRun: z.array(z.string()).nullish(),
+    propagationPolicy: z.string().nullish(),
   })
   .nullish();
+/** A tenant has no dependents, so that all of these come to the same. */
+const PROPAGATION_POLICIES = ['Foreground', 'Background', 'Orphan'];
 
 /** Asks for a tenant's end. Answers it as it stands: with finalizers left it lives on until they are gone. */
 export async function deleteTenant(request: Omit<WriteRequest, 'subresource' | 'fields'>): Promise<Tenant> {
   const options = parse(deleteOptionsSchema, request.body, 'the delete options');
+  requireOption('propagationPolicy', options?.propagationPolicy ?? '', ['', ...PROPAGATION_POLICIES]);
+  for (const directive of options?.dryRun ?? []) requireOption('dryRun', directive, ['All']);
   const uid = options?.preconditions?.uid ?? undefined;
   const resourceVersion = options?.preconditions?.resourceVersion ?? undefined;
   if (!request.dryRun && (options?.dryRun ?? []).length === 0)
