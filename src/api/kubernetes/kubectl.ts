@@ -11,6 +11,7 @@ import { createServer, type ServerParts } from '../server.ts';
 import { openCore } from './core.ts';
 import { openDiscovery } from './discovery.ts';
 import { openKubernetesDoor } from './door.ts';
+import { openReviews } from './reviews.ts';
 import { sendStatus } from './status.ts';
 
 export type KubectlDependencies = Pick<
@@ -31,6 +32,7 @@ export function createKubectlApi(
     doors: [
       (scope) => openHealth(scope, dependencies),
       (scope) => openDiscovery(scope, dependencies),
+      (scope) => openReviews(scope, dependencies),
       (scope) => openCore(scope, dependencies),
       (scope, streams) => openKubernetesDoor(scope, { ...dependencies, streams }),
     ],

@@ -51,8 +51,24 @@ export const CORE: GroupVersion = {
   ],
 };
 
+/** Who asks: answered and forgotten. */
+export const SELF_REVIEWS: GroupVersion = {
+  group: 'authentication.k8s.io',
+  version: 'v1',
+  resources: [review('selfsubjectreviews', 'SelfSubjectReview')],
+};
+
+/** What the one who asks may do. */
+export const ACCESS_REVIEWS: GroupVersion = {
+  group: 'authorization.k8s.io',
+  version: 'v1',
+  resources: [review('selfsubjectaccessreviews', 'SelfSubjectAccessReview')],
+};
+
 /** All groups but the core one. */
 export const GROUPS: readonly GroupVersion[] = [
+  SELF_REVIEWS,
+  ACCESS_REVIEWS,
   {
     group: GROUP,
     version: VERSION,
@@ -74,4 +90,8 @@ export const GROUPS: readonly GroupVersion[] = [
 /** `apps/v1`, or `v1` for the core group. */
 export function groupVersionName({ group, version }: GroupVersion): string {
   return group === '' ? version : `${group}/${version}`;
+}
+
+function review(name: string, kind: string): Resource {
+  return { name, singular: kind.toLowerCase(), kind, namespaced: false, verbs: ['create'] };
 }
