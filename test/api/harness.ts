@@ -12,7 +12,7 @@ import type { HealthView, PlanView } from '../../src/api/dependencies.ts';
 import { systemClock } from '../../src/clock.ts';
 import { connect } from '../../src/database/connection.ts';
 import { createPostgresStore } from '../../src/store/postgres/postgres-store.ts';
-import type { EventStore, TenantStore } from '../../src/store/store.ts';
+import type { EventStore, Survey, TenantStore } from '../../src/store/store.ts';
 import type { Tenant, TenantStatus } from '../../src/tenant/schema.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
@@ -63,6 +63,7 @@ export interface Harness {
   readonly api: FastifyInstance;
   readonly store: TenantStore;
   readonly events: EventStore;
+  readonly survey: Survey;
   readonly clock: FakeClock;
   readonly outside: Outside;
   /** Everything that was logged, one JSON line each. */
@@ -88,7 +89,8 @@ export interface Harness {
   close(): Promise<void>;
 }
 
-const SECRET = 'a-secret-of-at-least-thirty-two-bytes';
+/** Signs every token of these tests. */
+export const SECRET = 'a-secret-of-at-least-thirty-two-bytes';
 
 export async function openHarness(
   options: {
@@ -155,6 +157,7 @@ export async function openHarness(
     api,
     store: stores.tenants,
     events: stores.events,
+    survey: stores.survey,
     clock,
     outside,
     logged,

@@ -8,13 +8,14 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 export interface StaticDocument {
   readonly contentType: string;
   readonly text: string;
+  readonly bytes: Buffer;
   /** In quotes, as the header wants it. */
   readonly etag: string;
 }
 
 export function staticDocument(body: unknown, contentType = 'application/json'): StaticDocument {
   const text = JSON.stringify(body);
-  return { contentType, text, etag: `"${hashOf(text)}"` };
+  return { contentType, text, bytes: Buffer.from(text), etag: `"${hashOf(text)}"` };
 }
 
 /** In capital hexadecimal digits, as the API server writes it. */
@@ -27,5 +28,6 @@ export function sendDocument(request: FastifyRequest, reply: FastifyReply, docum
   void reply.headers({ etag: document.etag, vary: 'Accept', 'cache-control': 'no-cache, private' });
   const known = (request.headers['if-none-match'] ?? '').split(',').map((tag) => tag.trim());
   if (known.includes(document.etag)) void reply.code(304).send();
-  else void reply.type(document.contentType).send(document.text);
+  // Bytes, because the framework would write the type of a text in other words than clients compare with.
+  else void reply.header('content-type', document.contentType).send(document.bytes);
 }
