@@ -15,7 +15,8 @@ describeWithKubectl('kubectl against the daemon alone', () => {
   let kubectl: Kubectl;
   beforeAll(async () => {
     stateDir = await mkdtemp(join(tmpdir(), 'landlord-e2e-'));
-    simulator = await startSimulator();
+    // Fly keeps a volume bound for up to a minute after its machine: a fifth of that is as good a proof.
+    simulator = await startSimulator({ env: { SIMULATOR_LATENCY: '0.2' } });
     await seedImage(simulator.url, 'systemprompt-images', 'hello');
     daemon = await startDaemon({ stateDir, simulatorUrl: simulator.url });
     kubectl = await createKubectl(join(stateDir, 'kubeconfig'));

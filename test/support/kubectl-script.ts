@@ -20,8 +20,8 @@ export interface Subject {
 
 const EXAMPLES = fileURLToPath(new URL('../../examples/tenants.yaml', import.meta.url));
 const RESOURCE = 'tenant.cloud.systemprompt.io';
-const READY = ['wait', '--for=condition=Ready', '--timeout=90s'];
-const STORY_TIMEOUT_MS = 120_000;
+const READY = ['wait', '--for=condition=Ready', '--timeout=180s'];
+const STORY_TIMEOUT_MS = 240_000;
 
 /** Registers the stories, one `it` each. The subject is asked for when the first of them runs. */
 export function tellKubectlStories(subjectOf: () => Subject): void {
@@ -208,7 +208,7 @@ async function changeMemory({ kubectl, simulatorUrl }: Subject): Promise<void> {
     `${RESOURCE}/sleeper unchanged`,
   ]);
   expect((await kubectl.run(['diff', '-f', file])).code).toBe(0);
-  await kubectl.read('wait', '--for=jsonpath={.status.machine.memoryMb}=1024', '--timeout=90s', 'tn/hello');
+  await kubectl.read('wait', '--for=jsonpath={.status.machine.memoryMb}=1024', '--timeout=180s', 'tn/hello');
   const { metadata, status } = await tenant(kubectl, 'hello');
   expect(status?.machine?.memoryMb).toBe(1024);
   const world = await worldOf(simulatorUrl);
@@ -287,7 +287,7 @@ async function deleteOne({ kubectl, simulatorUrl }: Subject): Promise<void> {
   expect(await kubectl.read('delete', 'tn', 'hello', '--dry-run=server')).toContain(
     'deleted (server dry run)',
   );
-  const waiting = kubectl.start(['wait', '--for=delete', '--timeout=90s', 'tn/hello']);
+  const waiting = kubectl.start(['wait', '--for=delete', '--timeout=180s', 'tn/hello']);
   expect(await kubectl.read('delete', 'tn', 'hello')).toMatch(
     /^tenant\.cloud\.systemprompt\.io "hello" deleted/,
   );
@@ -300,7 +300,7 @@ async function deleteTheRest({ kubectl, simulatorUrl }: Subject): Promise<void> 
   expect(await kubectl.read('delete', 'tn', '-l', 'tier=gold')).toContain('"newcomer" deleted');
   expect(lines(await kubectl.read('get', 'tn', '-o', 'name'))).toEqual([`${RESOURCE}/sleeper`]);
   expect(await kubectl.read('delete', 'tn', '--all', '--wait=false')).toContain('"sleeper" deleted');
-  await kubectl.run(['wait', '--for=delete', '--timeout=90s', 'tn', '--all']);
+  await kubectl.run(['wait', '--for=delete', '--timeout=180s', 'tn', '--all']);
   expect((await kubectl.run(['get', 'tn'])).stderr).toContain('No resources found');
   const world = await worldOf(simulatorUrl);
   expect(Object.keys(world.apps).filter((name) => name.startsWith('sp-'))).toEqual([]);

@@ -36,7 +36,7 @@ export interface Kubectl {
 }
 
 /** kubectl waits for a server for ever; a test does not. */
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 180_000;
 
 export async function createKubectl(kubeconfig: string): Promise<Kubectl> {
   const home = await mkdtemp(join(tmpdir(), 'landlord-kubectl-'));
