@@ -125,6 +125,9 @@ export const statusSchema = z.object({
     .min(0)
     .optional()
     .describe('Revision of the secrets that this status speaks of.'),
+  lastHandledReconcileAt: word
+    .optional()
+    .describe('The reconcile-requested-at annotation that was served last.'),
   phase: z.enum(PHASES).optional().describe('One word for people; derived from the conditions.'),
   conditions: z.array(conditionSchema).max(32).optional(),
   app: z.object({ name: word, id: word.optional() }).optional(),
