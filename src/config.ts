@@ -35,7 +35,10 @@ const encryptionKeys = z.string().transform((text, context) =>
 const environmentSchema = z.object({
   NODE_ENV: z.string().optional(),
   LANDLORD_STATE_DIR: z.string().min(1).default('.landlord'),
-  LANDLORD_STORE: z.enum(['postgres']).default('postgres'),
+  LANDLORD_STORE: z.enum(['postgres', 'kubernetes']).default('postgres'),
+  KUBECONFIG: z.string().optional(),
+  /** Set by Kubernetes in every container. */
+  KUBERNETES_SERVICE_HOST: z.string().optional(),
   LANDLORD_ENCRYPTION_KEYS: encryptionKeys.optional(),
   HOST: z.string().min(1).default('127.0.0.1'),
   PORT: port.default(8080),
@@ -85,12 +88,19 @@ export interface FlyConfig {
   readonly prometheusUrl: string;
 }
 
+/** Where tenants live. */
+export type StoreConfig =
+  | { readonly kind: 'postgres' }
+  /** Files as kubectl takes them; absent: the cluster that the daemon runs in. */
+  | { readonly kind: 'kubernetes'; readonly kubeconfig: string | undefined };
+
 export interface Config {
   readonly production: boolean;
   /** Absolute. */
   readonly stateDir: string;
   readonly host: string;
   readonly port: number;
+  readonly store: StoreConfig;
   /** Absent: the embedded server. */
   readonly databaseUrl: string | undefined;
   /** Absent: the same server as Landlord's own. */
@@ -134,6 +144,10 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env, cwd = p
     problems.push(
       'FLY_API_TOKEN: must be set together with FLY_API_HOSTNAME (the simulator takes any token)',
     );
+  // Not ~/.kube/config, as kubectl would: a daemon that writes must not choose a cluster by accident.
+  const placed = given['KUBECONFIG'] ?? given['KUBERNETES_SERVICE_HOST'];
+  if (given['LANDLORD_STORE'] === 'kubernetes' && placed === undefined)
+    problems.push('KUBECONFIG: must be set when LANDLORD_STORE is kubernetes, unless in a cluster');
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems.sort());
   return toConfig(parsed.data, cwd);
 }
@@ -161,6 +175,7 @@ function toConfig(env: z.infer<typeof environmentSchema>, cwd: string): Config {
       : resolve(cwd, env.LANDLORD_STATE_DIR),
     host: env.HOST,
     port: env.PORT,
+    store: storeConfig(env),
     databaseUrl: env.DATABASE_URL,
     tenantDatabaseAdminUrl: env.TENANT_DATABASE_ADMIN_URL,
     fly: flyConfig(env),
@@ -177,6 +192,11 @@ function toConfig(env: z.infer<typeof environmentSchema>, cwd: string): Config {
     logLevel: env.LOG_LEVEL,
     simulator: { port: env.SIMULATOR_PORT ?? 0, latency: env.SIMULATOR_LATENCY, seed: env.SIMULATOR_SEED },
   });
+}
+
+function storeConfig(env: z.infer<typeof environmentSchema>): StoreConfig {
+  if (env.LANDLORD_STORE === 'postgres') return { kind: 'postgres' };
+  return { kind: 'kubernetes', kubeconfig: env.KUBECONFIG };
 }
 
 /** A Machines API that is not Fly's own, such as the simulator, serves the other hosts' paths as well. */

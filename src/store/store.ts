@@ -145,6 +145,33 @@ export class GoneError extends Error {
   override readonly name = 'GoneError';
 }
 
+/**
+ * The place where tenants are kept cannot serve: nothing is wrong with the tenant. `unavailable` and `busy` pass by
+ * themselves; `refused` means that it does not let Landlord in, or is not set up, which a person must mend.
+ */
+export class StoreError extends Error {
+  override readonly name = 'StoreError';
+  readonly kind: 'unavailable' | 'busy' | 'refused';
+  /** Not sooner than this. */
+  readonly retryAfterMs: number | undefined;
+  /** True when the write may have been done all the same. */
+  readonly ambiguous: boolean;
+
+  constructor(
+    message: string,
+    details: {
+      readonly kind: StoreError['kind'];
+      readonly retryAfterMs?: number | undefined;
+      readonly ambiguous?: boolean;
+    },
+  ) {
+    super(message);
+    this.kind = details.kind;
+    this.retryAfterMs = details.retryAfterMs;
+    this.ambiguous = details.ambiguous ?? false;
+  }
+}
+
 export class InvalidError extends Error {
   override readonly name = 'InvalidError';
   readonly issues: readonly Issue[];
