@@ -17,14 +17,11 @@ import {
 import { createPostgresStore } from '../../../src/store/postgres/postgres-store.ts';
 import type { EventStore, TenantStore } from '../../../src/store/store.ts';
 import { startCluster, type Cluster } from '../../cluster/cluster.ts';
+import { installDefinition } from '../../cluster/tenants.ts';
 import { clientOf } from '../../kubernetes/client-of.ts';
 import { startCuttableProxy, type CuttableProxy } from '../../support/cuttable-proxy.ts';
 import { createTestDatabase, silentLog, type TestDatabase } from '../../support/database.ts';
-import { eventually } from '../../support/eventually.ts';
 import type { StoreUnderTest } from '../contract.ts';
-
-const CRD = new URL('../../../crds/tenants.yaml', import.meta.url);
-const DEFINITIONS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 
 export interface KubernetesSubject extends StoreUnderTest {
   readonly store: TenantStore;
@@ -37,18 +34,6 @@ export interface KubernetesSubject extends StoreUnderTest {
   readonly registry: Registry;
   /** Another store on the same cluster, as a second replica would have; the caller closes it. */
   another(options?: Partial<KubernetesStoreOptions>): Promise<KubernetesStore>;
-}
-
-/** Makes the cluster serve tenants. */
-export async function installDefinition(cluster: Cluster): Promise<void> {
-  const definition: unknown = parse(await readFile(CRD, 'utf8'));
-  const { status } = await cluster.request({ method: 'POST', path: DEFINITIONS, body: definition });
-  if (status !== 201) throw new Error(`cannot install the definition: ${status}`);
-  await eventually(
-    async () =>
-      (await cluster.request({ path: '/apis/cloud.systemprompt.io/v1alpha1/tenants' })).status === 200,
-    { what: 'the cluster to serve tenants' },
-  );
 }
 
 export async function startKubernetesStore(
