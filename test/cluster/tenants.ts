@@ -25,7 +25,7 @@ export const RIGHTS: readonly Right[] = [
     resources: ['tenants'],
     verbs: ['get', 'list', 'watch', 'create', 'update', 'delete'],
   },
-  { apiGroups: [GROUP], resources: ['tenants/status'], verbs: ['update'] },
+  { apiGroups: [GROUP], resources: ['tenants/status'], verbs: ['patch'] },
   { apiGroups: [''], resources: ['events'], verbs: ['get', 'create', 'patch'] },
 ];
 

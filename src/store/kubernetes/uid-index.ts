@@ -38,7 +38,8 @@ export function createUidIndex(options: {
   async function listNext(): Promise<void> {
     // Whatever came of it is the business of those who waited for it.
     await latest.done.catch(() => undefined);
-    await sleep(clock, latest.at + LISTING_INTERVAL_MS - clock.now(), stopped);
+    const waitMs = latest.at + LISTING_INTERVAL_MS - clock.now();
+    if (waitMs > 0) await sleep(clock, waitMs, stopped);
     next = undefined;
     stopped.throwIfAborted();
     latest = { at: clock.now(), done: options.list(learn) };

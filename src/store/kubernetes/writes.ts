@@ -1,6 +1,6 @@
 /**
- * What do create, update, updateStatus and delete send? A replace of the whole object with the version that was read,
- * which the API server refuses when it is no longer the stored one. Our own checks come first, so that both stores say
+ * What do create, update, updateStatus and delete send? Whatever is changed goes with the version that was read, and
+ * the API server refuses it when that is no longer the stored one. Our own checks come first, so that both stores say
  * the same of the same mistake; the server's rules come after and have the last word.
  */
 import { isDeepStrictEqual } from 'node:util';
@@ -38,6 +38,7 @@ interface Context {
 
 /** A delete without preconditions tries again when another tenant has the name by then. */
 const MOST_DELETE_ATTEMPTS = 5;
+const JSON_PATCH = 'application/json-patch+json';
 /** What a dry run answers with, where the server would have given a number. */
 const DRY_RUN_VERSION = '0';
 const CHANGED = 'it was changed in the meantime';
@@ -105,19 +106,26 @@ function replacement(stored: unknown, { metadata, spec }: { metadata: AdmittedMe
   return { ...object, metadata: { ...kept, ...metadata }, spec };
 }
 
-/** The server takes nothing but the status from the body, and writes nothing when that is the same. */
+/**
+ * A patch with the version in it, which the server refuses as it refuses a replace. A replace would have to repeat all
+ * metadata: whoever applied a label that it leaves out would no longer count as its owner. Nothing is written when the
+ * status is the same.
+ */
 async function updateStatus(
   context: Context,
   tenant: Parameters<TenantStore['updateStatus']>[0],
 ): Promise<Tenant> {
   const status = admitStatus(tenant.metadata, tenant.status);
-  const { namespace, name, resourceVersion } = tenant.metadata;
   if (!isName(tenant.metadata)) throw notFound('update the status of', tenant.metadata);
   const stored = await context.client.call({
-    method: 'PUT',
+    method: 'PATCH',
     path: tenantPath(tenant.metadata, { subresource: 'status', query: writeQuery() }),
-    // No uid: with one, the server would call it a conflict when the tenant is gone. No two tenants share a version.
-    body: { apiVersion: API_VERSION, kind: KIND, metadata: { namespace, name, resourceVersion }, status },
+    contentType: JSON_PATCH,
+    body: [
+      { op: 'replace', path: '/metadata/resourceVersion', value: tenant.metadata.resourceVersion },
+      // Replaces the former one as a whole.
+      { op: 'add', path: '/status', value: status },
+    ],
   });
   return read(context, 'update the status of', { stored, name: tenant.metadata });
 }

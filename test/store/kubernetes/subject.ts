@@ -32,6 +32,8 @@ export interface KubernetesSubject extends StoreUnderTest {
   /** Before the API server, for the store's own connections alone. */
   readonly proxy: CuttableProxy;
   readonly registry: Registry;
+  /** The event store of PostgreSQL by itself. */
+  readonly plainEvents: EventStore;
   /** Another store on the same cluster, as a second replica would have; the caller closes it. */
   another(options?: Partial<KubernetesStoreOptions>): Promise<KubernetesStore>;
 }
@@ -58,6 +60,7 @@ export async function startKubernetesStore(
     database,
     proxy,
     registry,
+    plainEvents: postgres.events,
     another: (more = {}) =>
       Promise.resolve(createKubernetesStore({ ...common, metrics: new Registry(), ...more })),
     async newNamespace() {
