@@ -1,33 +1,32 @@
 /** How does a test cluster come to serve tenants, and whom does it let in? */
 import { readFile } from 'node:fs/promises';
-import { parse } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 import { eventually } from '../support/eventually.ts';
 import type { Cluster } from './cluster.ts';
 
 const CRD = new URL('../../crds/tenants.yaml', import.meta.url);
+const MANIFEST = new URL('../../deploy/kubernetes/rbac.yaml', import.meta.url);
 const DEFINITIONS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const RBAC = '/apis/rbac.authorization.k8s.io/v1';
 const GROUP = 'cloud.systemprompt.io';
 const NAMESPACE = 'default';
 
-/** One rule of a ClusterRole. */
-export interface Right {
-  readonly apiGroups: readonly string[];
-  readonly resources: readonly string[];
-  readonly verbs: readonly string[];
-}
+const ruleSchema = z.object({
+  apiGroups: z.array(z.string()),
+  resources: z.array(z.string()),
+  verbs: z.array(z.string()),
+});
 
-/** All that the kubernetes store asks of a cluster. */
-export const RIGHTS: readonly Right[] = [
-  {
-    apiGroups: [GROUP],
-    resources: ['tenants'],
-    verbs: ['get', 'list', 'watch', 'create', 'update', 'delete'],
-  },
-  { apiGroups: [GROUP], resources: ['tenants/status'], verbs: ['patch'] },
-  { apiGroups: [''], resources: ['events'], verbs: ['get', 'create', 'patch'] },
-];
+/** One rule of a ClusterRole. */
+export type Right = z.infer<typeof ruleSchema>;
+
+/** All that the daemon may do in every namespace, as the committed manifests grant it. */
+export async function daemonRights(): Promise<Right[]> {
+  const documents = parseAllDocuments(await readFile(MANIFEST, 'utf8'));
+  const roles = documents.map((document) => z.looseObject({ kind: z.string() }).parse(document.toJS()));
+  return z.array(ruleSchema).parse(roles.find(({ kind }) => kind === 'ClusterRole')?.['rules']);
+}
 
 /** Applies the committed definition, and waits until it is served. */
 export async function installDefinition(cluster: Cluster): Promise<void> {

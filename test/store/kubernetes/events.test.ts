@@ -8,7 +8,7 @@ import { connect } from '../../../src/database/connection.ts';
 import { createPostgresStore } from '../../../src/store/postgres/postgres-store.ts';
 import type { EventStore, TenantEvent } from '../../../src/store/store.ts';
 import type { Tenant } from '../../../src/tenant/schema.ts';
-import { accountWith, RIGHTS } from '../../cluster/tenants.ts';
+import { accountWith, daemonRights } from '../../cluster/tenants.ts';
 import { describeOnCluster } from '../../cluster/on-cluster.ts';
 import { clientOf } from '../../kubernetes/client-of.ts';
 import { silentLog } from '../../support/database.ts';
@@ -161,7 +161,7 @@ await describeOnCluster('events of tenants on a cluster', () => {
   it('need no right: without it everything else goes on', async () => {
     const token = await accountWith(
       subject.cluster,
-      RIGHTS.filter(({ resources }) => !resources.includes('events')),
+      (await daemonRights()).filter(({ resources }) => !resources.includes('events')),
     );
     const client = await clientOf(await subject.cluster.kubeconfigFor({ token }));
     const registry = new Registry();

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { ConflictError, InvalidError, StoreError, type TenantStore } from '../../../src/store/store.ts';
 import type { Tenant } from '../../../src/tenant/schema.ts';
-import { accountWith, RIGHTS } from '../../cluster/tenants.ts';
+import { accountWith, daemonRights } from '../../cluster/tenants.ts';
 import { describeOnCluster } from '../../cluster/on-cluster.ts';
 import { clientOf } from '../../kubernetes/client-of.ts';
 import { captureLog } from '../../support/captured-log.ts';
@@ -194,7 +194,7 @@ await describeOnCluster('objects on an API server', () => {
   it('say which right is missing, and to whom, as an outage that is not the tenant’s fault', async () => {
     const token = await accountWith(
       subject.cluster,
-      RIGHTS.filter(({ resources }) => !resources.includes('tenants/status')),
+      (await daemonRights()).filter(({ resources }) => !resources.includes('tenants/status')),
     );
     const client = await clientOf(await subject.cluster.kubeconfigFor({ token }));
     const weak = await subject.another({ client });
