@@ -87,7 +87,10 @@ export interface TenantStore {
    * Throws InvalidError, NotFoundError, ConflictError.
    */
   update(tenant: TenantUpdate, options?: WriteOptions): Promise<Tenant>;
-  /** Replaces status and appends events in one transaction; never touches spec. Same compare-and-swap. */
+  /**
+   * Replaces status and appends events; never touches spec. Same compare-and-swap. Events are never told without the
+   * status: both in one transaction where the store has such, else a little after it.
+   */
   updateStatus(
     tenant: { readonly metadata: Tenant['metadata']; readonly status: TenantStatus },
     events?: readonly TenantEvent[],

@@ -8,6 +8,7 @@ import { tenantSchema, type Tenant } from '../../src/tenant/schema.ts';
 import { isForbidden, isWrite } from '../cluster/audit-log.ts';
 import { createClusterHouse, type ClusterHouse } from '../cluster/house.ts';
 import { describeOnCluster } from '../cluster/on-cluster.ts';
+import { createTestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { call } from '../support/operator.ts';
 import { startDaemon, type Daemon } from '../support/processes.ts';
@@ -105,26 +106,6 @@ await describeOnCluster('the daemon on a cluster', () => {
     );
   });
 
-  // A server that ends waits for the watches that are open, and is killed after twenty seconds.
-  it(
-    'is not ready while the API server is away, and comes back by itself',
-    { timeout: 120_000 },
-    async () => {
-      await house.cluster.stopApiServer();
-      const readiness = async () => (await fetch(`${daemon.url}/readyz`)).status;
-      await eventually(async () => (await readiness()) === 503, {
-        what: '/readyz to be red',
-        during: daemon,
-      });
-      await house.cluster.startApiServer();
-      await eventually(async () => (await readiness()) === 200, {
-        what: '/readyz to be green',
-        during: daemon,
-        timeoutMs: 60_000,
-      });
-    },
-  );
-
   it('lets go of a deleted tenant once Fly holds nothing of it', async () => {
     await house.cluster.request({ method: 'DELETE', path: `${TENANTS}/hello` });
     await eventually(async () => (await look('hello')) === undefined, {
@@ -145,16 +126,40 @@ await describeOnCluster('the daemon on a cluster', () => {
   it('loads the Kubernetes client, which a daemon without a cluster never does', async () => {
     expect(daemon.output()).toContain(CLIENT);
     const folder = await mkdtemp(join(tmpdir(), 'landlord-e2e-'));
+    const database = await createTestDatabase();
     const other = await startDaemon({
       stateDir: folder,
-      env: { NODE_OPTIONS: `--import=${TELL_IMPORTS}`, SIMULATOR_LATENCY: '0.1' },
+      simulatorUrl: house.simulator.url,
+      env: { NODE_OPTIONS: `--import=${TELL_IMPORTS}`, DATABASE_URL: database.url },
     });
     try {
       expect(other.output()).toContain('imported pg');
       expect(other.output()).not.toContain(CLIENT);
     } finally {
       await other.stop();
+      await database.drop();
       await rm(folder, { recursive: true, force: true });
     }
   });
+
+  // The last one: a server that comes up refuses everything until it knows its roles.
+  // A server that ends waits for the watches that are open, and is killed after twenty seconds.
+  it(
+    'is not ready while the API server is away, and comes back by itself',
+    { timeout: 120_000 },
+    async () => {
+      await house.cluster.stopApiServer();
+      const readiness = async () => (await fetch(`${daemon.url}/readyz`)).status;
+      await eventually(async () => (await readiness()) === 503, {
+        what: '/readyz to be red',
+        during: daemon,
+      });
+      await house.cluster.startApiServer();
+      await eventually(async () => (await readiness()) === 200, {
+        what: '/readyz to be green',
+        during: daemon,
+        timeoutMs: 60_000,
+      });
+    },
+  );
 });

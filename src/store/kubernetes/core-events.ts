@@ -49,9 +49,11 @@ export function createEventFilter(clock: Clock): EventFilter {
     admit(uid) {
       const now = clock.now();
       const bucket = buckets.get(uid) ?? { tokens: BURST, filledAt: now };
-      const refills = Math.max(0, Math.floor((now - bucket.filledAt) / REFILL_MS));
+      // A clock that was set back must not silence anybody until it has caught up.
+      const since = Math.min(bucket.filledAt, now);
+      const refills = Math.floor((now - since) / REFILL_MS);
       const tokens = Math.min(BURST, bucket.tokens + refills);
-      const filledAt = bucket.filledAt + refills * REFILL_MS;
+      const filledAt = since + refills * REFILL_MS;
       buckets.set(uid, { tokens: Math.max(0, tokens - 1), filledAt });
       return tokens >= 1;
     },
