@@ -14,11 +14,18 @@ import type { Database } from './database/connection.ts';
 import { createTenantDatabases } from './database/tenant-databases.ts';
 import { applyExamples, developmentKeys, writeCredentials } from './development.ts';
 import type { Fly } from './fly/fly.ts';
+import { openKubectlDoor, writeKubeconfig, type KubectlDoor } from './kubectl.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { createPlatform, databaseUrls } from './platform.ts';
 import { previewPlan } from './reconcilers/tenant/plan-view.ts';
-import { openDatabase, openFly, openStateDir, type Cleanup, type ResourceOptions } from './resources.ts';
-import { createPostgresStore } from './store/postgres/postgres-store.ts';
+import {
+  openDatabase,
+  openFly,
+  openStateDir,
+  openStore,
+  type Cleanup,
+  type ResourceOptions,
+} from './resources.ts';
 import { createRevisionStore } from './store/revisions.ts';
 import type { TenantStore } from './store/store.ts';
 import { parseImage } from './tenant/image.ts';
@@ -60,8 +67,7 @@ async function build(options: ResourceOptions): Promise<string> {
   const keys = config.production ? undefined : await developmentKeys(config.stateDir);
   const { database, url: databaseUrl } = await openDatabase(options);
   const fly = await openFly(options);
-  const store = createPostgresStore({ database, clock, log });
-  cleanup.add('the store', () => store.close());
+  const store = await openStore(options, database);
   const vault = createVault({ database, keys: config.encryptionKeys ?? keys?.encryptionKeys ?? [], clock });
   const databases = createTenantDatabases({
     adminUrl: config.tenantDatabaseAdminUrl ?? databaseUrl,
@@ -79,20 +85,26 @@ async function build(options: ResourceOptions): Promise<string> {
   const parts = { store: store.tenants, fly, vault, databases, settings, clock, log };
   const loop = createLoop({ ...parts, metrics: createRuntimeMetrics(metrics) });
   const jwtSecret = config.jwt.secret ?? keys?.jwtSecret;
-  const api = createApi({
-    ...parts,
-    ...settings,
+  const doors = {
+    store: store.tenants,
     events: store.events,
+    clock,
+    log,
+    metrics,
+    auth: createAuthenticator({ key: tokenKey(config, jwtSecret), issuer: config.jwt.issuer, clock }),
+    health: () => health(database, config.flyEnabled ? loop : undefined),
+  };
+  const api = createApi({
+    ...doors,
+    ...settings,
+    resolveImage: (reference, signal) => resolveImage(fly, reference, signal),
+    planTenant: (tenant, signal) =>
+      previewPlan({ ...parts, digestUsedElsewhere: loop.digestUsedElsewhere }, tenant, signal),
+    vault,
     revisions: createRevisionStore({ database, clock }),
     platform: createPlatform({ fly, sharedRegistryApp: config.sharedRegistryApp }),
     databaseUrls: databaseUrls(databases, config.tenantDatabaseExternalHost),
     cloudEnabled: config.flyEnabled,
-    metrics,
-    auth: createAuthenticator({ key: tokenKey(config, jwtSecret), issuer: config.jwt.issuer, clock }),
-    resolveImage: (reference, signal) => resolveImage(fly, reference, signal),
-    planTenant: (tenant, signal) =>
-      previewPlan({ ...parts, digestUsedElsewhere: loop.digestUsedElsewhere }, tenant, signal),
-    health: () => health(database, config.flyEnabled ? loop : undefined),
   });
   cleanup.add('the API', () => api.close());
   const url = await api.listen({
@@ -100,12 +112,16 @@ async function build(options: ResourceOptions): Promise<string> {
     port: config.port,
     listenTextResolver: (address) => `the API listens on ${address}`,
   });
+  const { survey } = store;
+  const kubectl = survey && (await openKubectlDoor(options, { ...doors, survey }));
   // Before the loop starts, which is what turns /readyz green: whoever waits for that may read the file at once.
-  if (keys !== undefined && jwtSecret !== undefined) await introduce(options, { jwtSecret, url });
+  if (keys !== undefined && jwtSecret !== undefined) await introduce(options, { jwtSecret, url, kubectl });
   if (config.flyEnabled) loop.start();
   else log.warn('FLY_ENABLED is false: tenants are kept, and nothing is done for them');
   cleanup.add('the control loop', () => loop.stop(STOP_DEADLINE_MS));
-  if (keys !== undefined && config.fly === undefined) await showExamples(store.tenants, log);
+  // A cluster is somebody's: nothing is put there unasked.
+  const ours = keys !== undefined && config.fly === undefined && config.store.kind === 'postgres';
+  if (ours) await showExamples(store.tenants, log);
   return url;
 }
 
@@ -146,7 +162,11 @@ function watchHealth({ tenants }: Loop): HealthView['checks'][number] {
 /** Writes credentials for people and scripts; only a development run has a key of its own to sign them with. */
 async function introduce(
   { config, clock, log }: ResourceOptions,
-  { jwtSecret, url }: { readonly jwtSecret: string; readonly url: string },
+  {
+    jwtSecret,
+    url,
+    kubectl,
+  }: { readonly jwtSecret: string; readonly url: string; readonly kubectl: KubectlDoor | undefined },
 ): Promise<void> {
   const sign = (identity: Identity): Promise<string> =>
     signToken({
@@ -156,9 +176,10 @@ async function introduce(
       lifetimeSeconds: TOKEN_LIFETIME_SECONDS,
       clock,
     });
+  const operatorToken = await sign({ role: 'operator', subject: 'development-operator' });
   const file = await writeCredentials(config.stateDir, {
     api_url: url,
-    operator_token: await sign({ role: 'operator', subject: 'development-operator' }),
+    operator_token: operatorToken,
     customer_token: await sign({
       role: 'customer',
       subject: 'development-customer',
@@ -166,6 +187,9 @@ async function introduce(
     }),
   });
   log.info(`credentials for this run are in ${file}`);
+  if (kubectl === undefined) return;
+  const kubeconfig = await writeKubeconfig(config.stateDir, { ...kubectl, token: operatorToken });
+  log.info(`kubectl works with KUBECONFIG=${kubeconfig}`);
 }
 
 /** An empty store shows nothing; with a simulated Fly, tenants cost nothing. */

@@ -30,9 +30,7 @@ keys
   .command('rotate')
   .description('seal with the first of LANDLORD_ENCRYPTION_KEYS what another one has sealed')
   .action(() =>
-    withVault(readConfig(), (vault, ids) =>
-      rotateKeys(vault, { ids, terminal, signal: stopped.signal }),
-    ),
+    withVault(readConfig(), (vault, ids) => rotateKeys(vault, { ids, terminal, signal: stopped.signal })),
   );
 
 try {

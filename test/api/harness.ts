@@ -18,7 +18,7 @@ import { createPlatform } from '../../src/platform.ts';
 import { createSimulatorServer, type SimulatorServer } from '../../src/simulator/server.ts';
 import { createPostgresStore } from '../../src/store/postgres/postgres-store.ts';
 import { createRevisionStore, type RevisionStore } from '../../src/store/revisions.ts';
-import type { EventStore, TenantStore } from '../../src/store/store.ts';
+import type { EventStore, Survey, TenantStore } from '../../src/store/store.ts';
 import type { Tenant, TenantStatus } from '../../src/tenant/schema.ts';
 import { createVault } from '../../src/vault/postgres-vault.ts';
 import type { Vault } from '../../src/vault/vault.ts';
@@ -77,6 +77,7 @@ export interface Harness {
   readonly simulator: SimulatorServer;
   /** A call of the simulator's control surface. */
   control(method: string, path: string, body?: object): Promise<void>;
+  readonly survey: Survey;
   readonly clock: FakeClock;
   readonly outside: Outside;
   /** Everything that was logged, one JSON line each. */
@@ -102,7 +103,8 @@ export interface Harness {
   close(): Promise<void>;
 }
 
-const SECRET = 'a-secret-of-at-least-thirty-two-bytes';
+/** Signs every token of these tests. */
+export const SECRET = 'a-secret-of-at-least-thirty-two-bytes';
 
 export async function openHarness(
   options: {
@@ -213,6 +215,7 @@ export async function openHarness(
       });
       if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
     },
+    survey: stores.survey,
     clock,
     outside,
     logged,

@@ -64,13 +64,13 @@ describe('deploy/Dockerfile', () => {
   }
 
   async function copy(instruction: Copy, workdir: string): Promise<void> {
-    const from = instruction.getFromFlag()?.getValue();
+    const from = instruction.getFromFlag()?.getValue() ?? undefined;
     const paths = instruction.getArguments().map((argument) => argument.getValue());
     const target = join(workdir, paths.at(-1) ?? '');
     const allowed = await context();
     for (const path of paths.slice(0, -1)) {
-      if (from == null) expect(allowed).toContain(path);
-      const source = from == null ? join(ROOT, path) : join(scratch, from, path);
+      if (from === undefined) expect(allowed).toContain(path);
+      const source = from === undefined ? join(ROOT, path) : join(scratch, from, path);
       const isFolder = paths.at(-1)?.endsWith('/') === true;
       await cp(source, isFolder ? join(target, path) : target, { recursive: true, verbatimSymlinks: true });
     }
