@@ -10,6 +10,8 @@ import type { EncryptionKey } from '../../src/vault/seal.ts';
 import { createVault } from '../../src/vault/postgres-vault.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 
+/** The command is compiled as it starts, which takes its time on a busy machine. */
+const COMMAND_TIMEOUT_MS = 60_000;
 const ROOT = resolve(import.meta.dirname, '../..');
 const oldKey = { id: 'old', key: randomBytes(32) };
 const newKey = { id: 'new', key: randomBytes(32) };
@@ -41,7 +43,7 @@ async function landlord(args: readonly string[], env: NodeJS.ProcessEnv) {
   return { code: child.exitCode, out, err };
 }
 
-describe('landlord keys', () => {
+describe('landlord keys', { timeout: COMMAND_TIMEOUT_MS }, () => {
   it('tells which keys are in use, seals everything with the new one, and then tells that the old one may go', async () => {
     const uids = Array.from({ length: 60 }, () => randomUUID());
     await Promise.all(uids.map((uid) => vaultWith(oldKey).generate(uid)));
