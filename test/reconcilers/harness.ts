@@ -38,6 +38,7 @@ export function fastClock(factor: number): Clock {
   const start = systemClock.now();
   return {
     now: () => Math.round(start + (systemClock.now() - start) * factor),
+    monotonic: () => systemClock.monotonic() * factor,
     random: () => systemClock.random(),
     setTimer: (delayMs, callback) => systemClock.setTimer(delayMs / factor, callback),
   };

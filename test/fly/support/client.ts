@@ -25,6 +25,7 @@ export function createTestFly(url: string, options: Partial<FlyOptions> = {}): F
 export function impatient(clock: FakeClock): Clock {
   return {
     now: () => clock.now(),
+    monotonic: () => clock.monotonic(),
     random: () => clock.random(),
     setTimer(delayMs, callback) {
       if (delayMs > 500) return clock.setTimer(delayMs, callback);
