@@ -10,6 +10,7 @@ const arrows = {
   vault: ['database', 'clock'],
   store: ['tenant', 'database', 'clock'],
   controller: ['clock'],
+  leases: ['controller', 'database', 'clock'],
   fly: ['clock'],
   simulator: ['fly/wire', 'clock'],
   reconcilers: ['controller', 'fly', 'vault', 'database', 'store', 'tenant', 'clock'],
