@@ -36,6 +36,7 @@ const environmentSchema = z.object({
   NODE_ENV: z.string().optional(),
   LANDLORD_STATE_DIR: z.string().min(1).default('.landlord'),
   LANDLORD_STORE: z.enum(['postgres']).default('postgres'),
+  LANDLORD_ROLE: z.enum(['all', 'api', 'controller']).default('all'),
   LANDLORD_ENCRYPTION_KEYS: encryptionKeys.optional(),
   HOST: z.string().min(1).default('127.0.0.1'),
   PORT: port.default(8080),
@@ -87,6 +88,8 @@ export interface FlyConfig {
 
 export interface Config {
   readonly production: boolean;
+  /** `api` acts on no tenant, `controller` answers nothing but probes and figures. */
+  readonly role: 'all' | 'api' | 'controller';
   /** Absolute. */
   readonly stateDir: string;
   readonly host: string;
@@ -156,6 +159,7 @@ function productionGaps(given: Record<string, unknown>): string[] {
 function toConfig(env: z.infer<typeof environmentSchema>, cwd: string): Config {
   return Object.freeze({
     production: env.NODE_ENV === 'production',
+    role: env.LANDLORD_ROLE,
     stateDir: isAbsolute(env.LANDLORD_STATE_DIR)
       ? env.LANDLORD_STATE_DIR
       : resolve(cwd, env.LANDLORD_STATE_DIR),

@@ -9,10 +9,12 @@ import { createAuthenticator, signToken, type Identity } from './api/auth.ts';
 import type { HealthView } from './api/dependencies.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
+import type { Elector } from './controller/leases/elector.ts';
 import { createRuntimeMetrics } from './controller/metrics.ts';
 import type { Database } from './database/connection.ts';
 import { createTenantDatabases } from './database/tenant-databases.ts';
 import { applyExamples, developmentKeys, writeCredentials } from './development.ts';
+import { leaseHealth, nameReplica, openElection } from './election.ts';
 import type { Fly } from './fly/fly.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { previewPlan } from './reconcilers/tenant/plan-view.ts';
@@ -44,7 +46,8 @@ export interface Daemon {
 export async function startDaemon(config: Config, log: Logger): Promise<Daemon> {
   const cleanup = createCleanup(log);
   try {
-    const url = await build({ config, log, cleanup, clock: systemClock, metrics: new Registry() });
+    const replica = nameReplica(config);
+    const url = await build({ config, log, cleanup, replica, clock: systemClock, metrics: new Registry() });
     return { url, stop: () => cleanup.run() };
   } catch (error) {
     await cleanup.run();
@@ -60,7 +63,10 @@ async function build(options: ResourceOptions): Promise<string> {
   const fly = await openFly(options);
   const store = createPostgresStore({ database, clock, log });
   cleanup.add('the store', () => store.close());
-  const vault = createVault({ database, keys: config.encryptionKeys ?? keys?.encryptionKeys ?? [], clock });
+  const encryptionKeys = config.encryptionKeys ?? keys?.encryptionKeys ?? [];
+  const vaultOver = (over: Pick<Database, 'db'>) =>
+    createVault({ database: over, keys: encryptionKeys, clock });
+  const vault = vaultOver(database);
   const databases = createTenantDatabases({
     adminUrl: config.tenantDatabaseAdminUrl ?? databaseUrl,
     nameOf: databaseName,
@@ -75,7 +81,13 @@ async function build(options: ResourceOptions): Promise<string> {
     subdomainSuffix: config.subdomainSuffix,
   };
   const parts = { store: store.tenants, fly, vault, databases, settings, clock, log };
-  const loop = createLoop({ ...parts, metrics: createRuntimeMetrics(metrics) });
+  const means = { database, databaseUrl, store: store.tenants, fly, databases, vaultOver };
+  const acting = openElection(options, means);
+  const loop = createLoop({
+    ...parts,
+    metrics: createRuntimeMetrics(metrics),
+    ...(acting !== undefined && { acting }),
+  });
   const jwtSecret = config.jwt.secret ?? keys?.jwtSecret;
   const api = createApi({
     ...parts,
@@ -86,7 +98,8 @@ async function build(options: ResourceOptions): Promise<string> {
     resolveImage: (reference, signal) => resolveImage(fly, reference, signal),
     planTenant: (tenant, signal) =>
       previewPlan({ ...parts, digestUsedElsewhere: loop.digestUsedElsewhere }, tenant, signal),
-    health: () => health(database, loop),
+    health: () => health(database, loop, acting?.elector),
+    probesOnly: config.role === 'controller',
   });
   cleanup.add('the API', () => api.close());
   const url = await api.listen({
@@ -117,7 +130,11 @@ async function resolveImage(fly: Fly, text: string, signal: AbortSignal): Promis
   return fly.registry.resolve({ registry, repository, reference: digest ?? tag ?? 'latest' }, signal);
 }
 
-async function health(database: Database, { tenants }: Loop): Promise<HealthView> {
+async function health(
+  database: Database,
+  { tenants }: Loop,
+  elector: Elector | undefined,
+): Promise<HealthView> {
   const reachable = await database.ping(AbortSignal.timeout(PING_TIMEOUT_MS)).then(
     () => true,
     () => false,
@@ -129,6 +146,7 @@ async function health(database: Database, { tenants }: Loop): Promise<HealthView
       healthy: tenants.healthy,
       ...(!tenants.healthy && { message: 'the watch on tenants is down; it is being restarted' }),
     },
+    ...(elector === undefined ? [] : [leaseHealth(elector)]),
   ];
   return { healthy: checks.every((check) => check.healthy), checks };
 }

@@ -12,8 +12,7 @@ import { connect, type Database } from './database/connection.ts';
 import { startEmbeddedPostgres } from './database/embedded.ts';
 import { migrate } from './database/migrations.ts';
 import { lockStateDir } from './database/state-lock.ts';
-import { createFly } from './fly/client.ts';
-import type { Fly } from './fly/fly.ts';
+import { createFly, type FlyClient } from './fly/client.ts';
 import { createSimulatorServer } from './simulator/server.ts';
 
 /** Tag of the image that the example tenants run. */
@@ -30,6 +29,8 @@ export interface ResourceOptions {
   readonly log: Logger;
   readonly metrics: Registry;
   readonly cleanup: Cleanup;
+  /** Name of this replica; no other one that lives has it. */
+  readonly replica: string;
 }
 
 /** Makes the state folder and takes it for this process. Throws when another daemon holds it. */
@@ -66,10 +67,10 @@ export async function openDatabase({
 }
 
 /** The client of Fly, or of a simulator that is started for it. */
-export async function openFly(options: ResourceOptions): Promise<Fly> {
-  const { config, clock, log, metrics, cleanup } = options;
+export async function openFly(options: ResourceOptions): Promise<FlyClient> {
+  const { config, clock, log, metrics, cleanup, replica } = options;
   const fly = config.fly ?? (await startSimulator(options));
-  const client = createFly({ ...fly, orgSlug: config.orgSlug, clock, log, metrics });
+  const client = createFly({ ...fly, orgSlug: config.orgSlug, replica, clock, log, metrics });
   cleanup.add('the connections to Fly', () => client.close());
   return client;
 }

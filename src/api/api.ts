@@ -70,7 +70,8 @@ export function createApi(dependencies: ApiDependencies): FastifyInstance {
   const streams = createStreams(dependencies);
   app.addHook('preClose', () => streams.close());
   const shared = { ...dependencies, streams };
-  for (const open of [openHealth, openKubernetesDoor, openRestDoor])
+  const doors = dependencies.probesOnly === true ? [] : [openKubernetesDoor, openRestDoor];
+  for (const open of [openHealth, ...doors])
     app.register((scope, _options, done) => {
       open(scope, shared);
       done();

@@ -113,10 +113,11 @@ function acting(holdings: readonly Holding[]): number[] {
 function elect(identity: string, backend: LeaseBackend): { elector: Elector; holdings: Holding[] } {
   const holdings: Holding[] = [];
   const elector = createElector({ identity, backend, clock: systemClock, log: silentLog() });
-  elector.start({
+  elector.subscribe({
     acquired: (holding) => void holdings.push(holding),
     yielding: () => Promise.resolve(),
     lost: () => undefined,
   });
+  elector.start();
   return { elector, holdings };
 }

@@ -35,8 +35,10 @@ export interface Elector {
   readonly replicas: number;
   /** False while leases cannot be renewed. To hold no shard is healthy: such a replica stands by. */
   readonly healthy: boolean;
+  /** Tells of every shard that comes and goes from now on; before `start`. */
+  subscribe(handlers: ShardHandlers): void;
   /** Joins the others and takes its share. Once. */
-  start(handlers: ShardHandlers): void;
+  start(): void;
   /**
    * Ends every holding. `release`: others may take the shards at once; without it they wait for the lease's end, which
    * is for whoever cannot say that nothing is under way any more.
@@ -58,7 +60,7 @@ class ShardElector implements Elector {
   readonly #members: Members;
   readonly #meter: LeaseMeter | undefined;
   readonly #stopping = new AbortController();
-  #holdings: Holdings | undefined;
+  readonly #holdings: Holdings;
   #running: Promise<void> = Promise.resolve();
   #nap = new AbortController();
   #cancelLapse: () => void = () => undefined;
@@ -74,15 +76,16 @@ class ShardElector implements Elector {
     this.#heartbeat = createHeartbeat({ ...options, timing });
     const me = this.#heartbeat.name;
     this.#members = createMembers({ clock, me, durationMs: timing.durationMs });
+    this.#holdings = createHoldings({ isFresh: () => this.healthy });
     this.#meter = metrics && createLeaseMeter(metrics, this);
   }
 
   holdingOf(key: string): Holding | undefined {
-    return this.#holdings?.get(shardOf(key));
+    return this.#holdings.get(shardOf(key));
   }
 
   get held(): number {
-    return this.#holdings?.shards.length ?? 0;
+    return this.#holdings.shards.length;
   }
 
   get replicas(): number {
@@ -93,9 +96,12 @@ class ShardElector implements Elector {
     return this.#heartbeat.freshForMs() > 0;
   }
 
-  start(handlers: ShardHandlers): void {
-    this.#holdings ??= createHoldings({ isFresh: () => this.healthy, handlers });
-    this.#running = this.#run(this.#holdings);
+  subscribe(handlers: ShardHandlers): void {
+    this.#holdings.subscribe(handlers);
+  }
+
+  start(): void {
+    this.#running = this.#run();
   }
 
   async stop({ release }: { readonly release: boolean }): Promise<void> {
@@ -103,7 +109,7 @@ class ShardElector implements Elector {
     this.#nap.abort();
     await this.#running;
     this.#cancelLapse();
-    const held = this.#holdings?.lose().length ?? 0;
+    const held = this.#holdings.lose().length;
     if (!release) return;
     try {
       await this.#heartbeat.leave();
@@ -114,11 +120,11 @@ class ShardElector implements Elector {
     }
   }
 
-  async #run(holdings: Holdings): Promise<void> {
+  async #run(): Promise<void> {
     const { retryMs } = this.#timing;
     while (!this.#isStopping()) {
       this.#nap = new AbortController();
-      await this.#tryRound(holdings);
+      await this.#tryRound();
       if (this.#isStopping()) return;
       // Spread downwards, so that replicas that were started together do not stay together.
       await sleep(this.#clock, retryMs * (1 - 0.2 * this.#clock.random()), this.#nap.signal);
@@ -129,10 +135,10 @@ class ShardElector implements Elector {
     return this.#stopping.signal.aborted;
   }
 
-  async #tryRound(holdings: Holdings): Promise<void> {
+  async #tryRound(): Promise<void> {
     try {
       // A second time when the record was not as we had left it: then we know now how it is.
-      if (!(await this.#round(holdings))) await this.#round(holdings);
+      if (!(await this.#round())) await this.#round();
       if (this.#trouble !== undefined) this.#log.info('leases can be renewed again');
       this.#trouble = undefined;
     } catch (error) {
@@ -143,26 +149,26 @@ class ShardElector implements Elector {
   }
 
   /** False: the own lease was not renewed, but it is known now why. Rejects when something is not known. */
-  async #round(holdings: Holdings): Promise<boolean> {
+  async #round(): Promise<boolean> {
     // A process that stood still has missed its alarm.
-    if (!this.healthy) this.#loseAll(holdings);
-    const renewed = await this.#renew(holdings);
+    if (!this.healthy) this.#loseAll();
+    const renewed = await this.#renew();
     const records = await this.#call((signal) => this.#backend.list(signal));
     if (!renewed) {
-      if (!this.#heartbeat.recover(records)) this.#loseAll(holdings);
+      if (!this.#heartbeat.recover(records)) this.#loseAll();
       return false;
     }
     this.#members.observe(records);
     await this.#removeExpired();
-    await this.#share(holdings, records);
+    await this.#share(records);
     return true;
   }
 
-  async #renew(holdings: Holdings): Promise<boolean> {
+  async #renew(): Promise<boolean> {
     let renewed = false;
     try {
       renewed = await this.#heartbeat.renew();
-      if (renewed) this.#armLapse(holdings);
+      if (renewed) this.#armLapse();
       return renewed;
     } finally {
       if (!renewed) this.#meter?.renewalFailed();
@@ -170,21 +176,21 @@ class ShardElector implements Elector {
   }
 
   /** The alarm that cuts off what is under way. Whatever it misses, the permit itself is over at the same time. */
-  #armLapse(holdings: Holdings): void {
+  #armLapse(): void {
     this.#cancelLapse();
     this.#cancelLapse = this.#clock.setTimer(this.#heartbeat.freshForMs(), () => {
       // A timer may be a moment early.
-      if (this.healthy) this.#armLapse(holdings);
-      else this.#loseAll(holdings);
+      if (this.healthy) this.#armLapse();
+      else this.#loseAll();
     });
   }
 
-  #loseAll(holdings: Holdings): void {
-    this.#lose(holdings, holdings.shards);
+  #loseAll(): void {
+    this.#lose(this.#holdings.shards);
   }
 
-  #lose(holdings: Holdings, shards: readonly number[]): void {
-    const lost = holdings.lose(shards);
+  #lose(shards: readonly number[]): void {
+    const lost = this.#holdings.lose(shards);
     if (lost.length === 0) return;
     this.#meter?.moved('lost', lost.length);
     this.#log.warn({ shards: lost }, `lost ${lost.length} shards: the lease could not be renewed in time`);
@@ -198,16 +204,13 @@ class ShardElector implements Elector {
     }
   }
 
-  async #share(holdings: Holdings, records: readonly LeaseRecord[]): Promise<void> {
+  async #share(records: readonly LeaseRecord[]): Promise<void> {
     const shards = new Map(records.map((record) => [shardOfLease(record.name), record]));
     const me = this.#identity;
     const alive = this.#members.holders();
-    holdings.endYielded();
-    this.#lose(
-      holdings,
-      holdings.shards.filter((shard) => shards.get(shard)?.holder !== me),
-    );
-    const held = new Set(holdings.shards);
+    this.#holdings.endYielded();
+    this.#lose(this.#holdings.shards.filter((shard) => shards.get(shard)?.holder !== me));
+    const held = new Set(this.#holdings.shards);
     // What is ours by name and not held was taken or given up in a call whose answer was lost.
     const isFree = (shard: number): boolean => {
       const holder = shards.get(shard)?.holder ?? '';
@@ -216,19 +219,18 @@ class ShardElector implements Elector {
     const { take, giveUp } = shareOut({
       me: this.#heartbeat.name,
       members: this.#members.names(),
-      mine: holdings.kept,
+      mine: this.#holdings.kept,
       free: Array.from({ length: SHARD_COUNT }, (_, shard) => shard).filter(isFree),
     });
-    for (const shard of giveUp) holdings.yieldUp(shard, () => this.#nap.abort());
+    for (const shard of giveUp) this.#holdings.yieldUp(shard, () => this.#nap.abort());
     const surplus = [...shards].flatMap(([shard, record]) =>
       shard !== undefined && record.holder === me && !held.has(shard) && !take.includes(shard) ? record : [],
     );
-    await this.#takeAll(holdings, take, shards);
+    await this.#takeAll(take, shards);
     await this.#releaseAll(surplus);
   }
 
   async #takeAll(
-    holdings: Holdings,
     take: readonly number[],
     records: ReadonlyMap<number | undefined, LeaseRecord>,
   ): Promise<void> {
@@ -244,7 +246,7 @@ class ShardElector implements Elector {
       const written = await this.#call((signal) => this.#backend.put(wish, signal));
       if (written === undefined || !this.healthy) return;
       taken[shard] = written.transitions;
-      holdings.add(shard, written.transitions);
+      this.#holdings.add(shard, written.transitions);
     });
     const outcomes = await Promise.allSettled(attempts);
     const count = Object.keys(taken).length;
@@ -252,7 +254,7 @@ class ShardElector implements Elector {
       this.#meter?.moved('taken', count);
       this.#log.info(
         { epochs: taken },
-        `took ${count} shards, has ${holdings.shards.length} of ${SHARD_COUNT}`,
+        `took ${count} shards, has ${this.#holdings.shards.length} of ${SHARD_COUNT}`,
       );
     }
     throwFirst(outcomes);

@@ -28,6 +28,7 @@ interface Held extends Holding {
 }
 
 export interface Holdings {
+  subscribe(handlers: ShardHandlers): void;
   /** Undefined when no work may begin there. */
   get(shard: number): Holding | undefined;
   /** Shards of which no other holder can know, whatever their state. */
@@ -46,9 +47,9 @@ export interface Holdings {
 export function createHoldings(options: {
   /** Whether the replica's own lease is good. */
   readonly isFresh: () => boolean;
-  readonly handlers: ShardHandlers;
 }): Holdings {
-  const { isFresh, handlers } = options;
+  const { isFresh } = options;
+  const subscribers: ShardHandlers[] = [];
   const all = new Map<number, Held>();
 
   function end(held: Held): void {
@@ -57,6 +58,7 @@ export function createHoldings(options: {
   }
 
   return {
+    subscribe: (handlers) => void subscribers.push(handlers),
     get(shard) {
       const held = all.get(shard);
       return held?.state === 'held' && held.mayAct() ? held : undefined;
@@ -76,13 +78,13 @@ export function createHoldings(options: {
         mayAct: () => !held.revoked && isFresh(),
       };
       all.set(shard, held);
-      handlers.acquired(held);
+      for (const handlers of subscribers) handlers.acquired(held);
     },
     yieldUp(shard, onYielded) {
       const held = all.get(shard);
       if (held?.state !== 'held') return;
       held.state = 'yielding';
-      void handlers.yielding(held).then(() => {
+      void Promise.all(subscribers.map((handlers) => handlers.yielding(held))).then(() => {
         held.state = 'yielded';
         onYielded();
       });
@@ -93,7 +95,7 @@ export function createHoldings(options: {
     lose(shards = [...all.keys()]) {
       const losing = shards.flatMap((shard) => all.get(shard) ?? []);
       for (const held of losing) end(held);
-      for (const held of losing) handlers.lost(held);
+      for (const held of losing) for (const handlers of subscribers) handlers.lost(held);
       return losing.map(({ shard }) => shard);
     },
   };

@@ -246,7 +246,12 @@ describe('what operators see', () => {
       log: captureLog().log,
       metrics,
     });
-    elector.start({ acquired: () => undefined, yielding: () => Promise.resolve(), lost: () => undefined });
+    elector.subscribe({
+      acquired: () => undefined,
+      yielding: () => Promise.resolve(),
+      lost: () => undefined,
+    });
+    elector.start();
     await clock.advance(100);
     fate = () => ({ kind: 'refused' });
     await clock.advance(11_000);
@@ -262,7 +267,12 @@ describe('what operators see', () => {
     const { log, lines } = captureLog();
     let fate: () => Fate = WELL;
     const elector = createElector({ identity: 'a', backend: leases.backend(() => fate()), clock, log });
-    elector.start({ acquired: () => undefined, yielding: () => Promise.resolve(), lost: () => undefined });
+    elector.subscribe({
+      acquired: () => undefined,
+      yielding: () => Promise.resolve(),
+      lost: () => undefined,
+    });
+    elector.start();
     await clock.advance(100);
     fate = () => ({ kind: 'refused' });
     await clock.advance(8_000);

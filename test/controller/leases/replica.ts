@@ -85,11 +85,12 @@ export function createReplica(options: {
       return !gate.isShut();
     },
   };
-  elector.start({
+  elector.subscribe({
     acquired: (holding) => void holdings.push(holding),
     yielding: () => new Promise((resolve) => void own.setTimer(yieldMs, resolve)),
     lost: ({ shard }) => void lost.push(shard),
   });
+  elector.start();
   return replica;
 }
 
