@@ -11,6 +11,7 @@ const arrows = {
   kubernetes: ['clock'],
   store: ['tenant', 'database', 'kubernetes', 'clock'],
   controller: ['clock'],
+  leases: ['controller', 'database', 'clock'],
   fly: ['clock'],
   simulator: ['fly/wire', 'clock'],
   reconcilers: ['controller', 'fly', 'vault', 'database', 'store', 'tenant', 'clock'],

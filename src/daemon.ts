@@ -9,25 +9,28 @@ import { createAuthenticator, signToken, type Identity } from './api/auth.ts';
 import type { HealthView } from './api/dependencies.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
+import type { Elector } from './controller/leases/elector.ts';
 import { createRuntimeMetrics } from './controller/metrics.ts';
 import type { Database } from './database/connection.ts';
-import { createTenantDatabases } from './database/tenant-databases.ts';
 import { applyExamples, developmentKeys, writeCredentials } from './development.ts';
+import { leaseHealth, nameReplica, openElection } from './election.ts';
 import type { Fly } from './fly/fly.ts';
 import { openKubectlDoor, writeKubeconfig, type KubectlDoor } from './kubectl.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { previewPlan } from './reconcilers/tenant/plan-view.ts';
+import type { TenantSettings } from './reconcilers/tenant/settings.ts';
 import {
   openDatabase,
   openFly,
   openStateDir,
   openStore,
+  openTenantDatabases,
   type Cleanup,
   type ResourceOptions,
 } from './resources.ts';
 import type { TenantStore } from './store/store.ts';
 import { parseImage } from './tenant/image.ts';
-import { databaseName, FINALIZER } from './tenant/names.ts';
+import { FINALIZER } from './tenant/names.ts';
 import { createVault } from './vault/postgres-vault.ts';
 
 /** How long running passes may take to end when the daemon is told to stop. */
@@ -51,7 +54,8 @@ export interface Daemon {
 export async function startDaemon(config: Config, log: Logger): Promise<Daemon> {
   const cleanup = createCleanup(log);
   try {
-    const url = await build({ config, log, cleanup, clock: systemClock, metrics: new Registry() });
+    const replica = nameReplica(config);
+    const url = await build({ config, log, cleanup, replica, clock: systemClock, metrics: new Registry() });
     return { url, stop: () => cleanup.run() };
   } catch (error) {
     await cleanup.run();
@@ -66,22 +70,21 @@ async function build(options: ResourceOptions): Promise<string> {
   const { database, url: databaseUrl } = await openDatabase(options);
   const fly = await openFly(options);
   const store = await openStore(options, database);
-  const vault = createVault({ database, keys: config.encryptionKeys ?? keys?.encryptionKeys ?? [], clock });
-  const databases = createTenantDatabases({
-    adminUrl: config.tenantDatabaseAdminUrl ?? databaseUrl,
-    nameOf: databaseName,
-    log,
-    clock,
-  });
-  cleanup.add('the connections to tenant databases', () => databases.close());
-  const settings = {
-    orgSlug: config.orgSlug,
-    registryHost: config.registryHost,
-    sharedRegistryApp: config.sharedRegistryApp,
-    subdomainSuffix: config.subdomainSuffix,
-  };
+  const encryptionKeys = config.encryptionKeys ?? keys?.encryptionKeys ?? [];
+  const vaultOver = (over: Pick<Database, 'db'>) =>
+    createVault({ database: over, keys: encryptionKeys, clock });
+  const vault = vaultOver(database);
+  const databases = openTenantDatabases(options, databaseUrl);
+  const settings = settingsOf(config);
   const parts = { store: store.tenants, fly, vault, databases, settings, clock, log };
-  const loop = createLoop({ ...parts, metrics: createRuntimeMetrics(metrics) });
+  const { tenants, leases, survey } = store;
+  const means = { database, databaseUrl, store: tenants, leases, fly, databases, vaultOver };
+  const acting = openElection(options, means);
+  const loop = createLoop({
+    ...parts,
+    metrics: createRuntimeMetrics(metrics),
+    ...(acting !== undefined && { acting }),
+  });
   const jwtSecret = config.jwt.secret ?? keys?.jwtSecret;
   const doors = {
     store: store.tenants,
@@ -90,7 +93,7 @@ async function build(options: ResourceOptions): Promise<string> {
     log,
     metrics,
     auth: createAuthenticator({ key: tokenKey(config, jwtSecret), issuer: config.jwt.issuer, clock }),
-    health: () => health(database, loop),
+    health: () => health(database, loop, acting?.elector),
   };
   const api = createApi({
     ...doors,
@@ -98,6 +101,7 @@ async function build(options: ResourceOptions): Promise<string> {
     resolveImage: (reference, signal) => resolveImage(fly, reference, signal),
     planTenant: (tenant, signal) =>
       previewPlan({ ...parts, digestUsedElsewhere: loop.digestUsedElsewhere }, tenant, signal),
+    probesOnly: config.role === 'controller',
   });
   cleanup.add('the API', () => api.close());
   const url = await api.listen({
@@ -105,8 +109,8 @@ async function build(options: ResourceOptions): Promise<string> {
     port: config.port,
     listenTextResolver: (address) => `the API listens on ${address}`,
   });
-  const { survey } = store;
-  const kubectl = survey && (await openKubectlDoor(options, { ...doors, survey }));
+  const served = config.role === 'controller' ? undefined : survey;
+  const kubectl = served && (await openKubectlDoor(options, { ...doors, survey: served }));
   // Before the loop starts, which is what turns /readyz green: whoever waits for that may read the file at once.
   if (keys !== undefined && jwtSecret !== undefined) await introduce(options, { jwtSecret, url, kubectl });
   loop.start();
@@ -115,6 +119,10 @@ async function build(options: ResourceOptions): Promise<string> {
   const ours = keys !== undefined && config.fly === undefined && config.store.kind === 'postgres';
   if (ours) await showExamples(store.tenants, log);
   return url;
+}
+
+function settingsOf({ orgSlug, registryHost, sharedRegistryApp, subdomainSuffix }: Config): TenantSettings {
+  return { orgSlug, registryHost, sharedRegistryApp, subdomainSuffix };
 }
 
 function tokenKey(
@@ -132,7 +140,11 @@ async function resolveImage(fly: Fly, text: string, signal: AbortSignal): Promis
   return fly.registry.resolve({ registry, repository, reference: digest ?? tag ?? 'latest' }, signal);
 }
 
-async function health(database: Database, { tenants }: Loop): Promise<HealthView> {
+async function health(
+  database: Database,
+  { tenants }: Loop,
+  elector: Elector | undefined,
+): Promise<HealthView> {
   const reachable = await database.ping(AbortSignal.timeout(PING_TIMEOUT_MS)).then(
     () => true,
     () => false,
@@ -144,6 +156,7 @@ async function health(database: Database, { tenants }: Loop): Promise<HealthView
       healthy: tenants.healthy,
       ...(!tenants.healthy && { message: 'the watch on tenants is down; it is being restarted' }),
     },
+    ...(elector === undefined ? [] : [leaseHealth(elector)]),
   ];
   return { healthy: checks.every((check) => check.healthy), checks };
 }

@@ -10,16 +10,16 @@ import { openKubernetesDoor } from './kubernetes/door.ts';
 import { sendStatus } from './kubernetes/status.ts';
 import { openRestDoor } from './rest/door.ts';
 import { sendProblem } from './rest/problem.ts';
-import { createServer } from './server.ts';
+import { createServer, type ServerParts } from './server.ts';
 
 /** The API of Landlord, ready to listen. Closing it ends all streams and connections. */
 export function createApi(dependencies: ApiDependencies): FastifyInstance {
+  const doors: ServerParts['doors'] = [
+    (scope, streams) => openKubernetesDoor(scope, { ...dependencies, streams }),
+    (scope, streams) => openRestDoor(scope, { ...dependencies, streams }),
+  ];
   return createServer(dependencies, {
-    doors: [
-      (scope) => openHealth(scope, dependencies),
-      (scope, streams) => openKubernetesDoor(scope, { ...dependencies, streams }),
-      (scope, streams) => openRestDoor(scope, { ...dependencies, streams }),
-    ],
+    doors: [(scope) => openHealth(scope, dependencies), ...(dependencies.probesOnly === true ? [] : doors)],
     sendError,
   });
 }
