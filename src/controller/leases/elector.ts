@@ -51,7 +51,7 @@ export function createElector(options: ElectorOptions): Elector {
 }
 
 class ShardElector implements Elector {
-  readonly #identity: string;
+  readonly identity: string;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #backend: LeaseBackend;
@@ -68,7 +68,7 @@ class ShardElector implements Elector {
 
   constructor(options: ElectorOptions) {
     const { identity, backend, clock, log, metrics, timing = LEASE_TIMING } = options;
-    this.#identity = identity;
+    this.identity = identity;
     this.#clock = clock;
     this.#log = log;
     this.#backend = backend;
@@ -206,7 +206,7 @@ class ShardElector implements Elector {
 
   async #share(records: readonly LeaseRecord[]): Promise<void> {
     const shards = new Map(records.map((record) => [shardOfLease(record.name), record]));
-    const me = this.#identity;
+    const me = this.identity;
     const alive = this.#members.holders();
     this.#holdings.endYielded();
     this.#lose(this.#holdings.shards.filter((shard) => shards.get(shard)?.holder !== me));
@@ -239,7 +239,7 @@ class ShardElector implements Elector {
       const record = records.get(shard);
       const wish = {
         name: shardLease(shard),
-        holder: this.#identity,
+        holder: this.identity,
         transitions: (record?.transitions ?? 0) + 1,
         expected: record?.version,
       };

@@ -12,6 +12,7 @@ export interface LeaseMeter {
 
 /** Read at the moment of a scrape. */
 export interface LeaseGauges {
+  readonly identity: string;
   readonly held: number;
   readonly replicas: number;
 }
@@ -30,6 +31,12 @@ export function createLeaseMeter(registry: Registry, gauges: LeaseGauges): Lease
   };
   gauge('landlord_shards_held', 'Shards whose lease this replica has.', () => gauges.held);
   gauge('landlord_replicas', 'Replicas that live, as this one sees it.', () => gauges.replicas);
+  new Gauge({
+    name: 'landlord_replica_info',
+    help: 'Always 1; the name of this replica among the others.',
+    labelNames: ['replica'],
+    registers,
+  }).set({ replica: gauges.identity }, 1);
   const moves = new Counter({
     name: 'landlord_shard_moves_total',
     help: 'Leases of shards that this replica took, gave up, or lost.',
