@@ -171,7 +171,7 @@ async function makeMistakes({ kubectl }: Subject): Promise<void> {
   const size = await kubectl.run(['apply', '-f', '-'], {
     input: manifest.replace('memoryMb: 512', 'memoryMb: 300'),
   });
-  expect(size.stderr).toMatch(/The Tenant "hello" is invalid: .*spec\.memoryMb: /);
+  expect(size.stderr).toMatch(/The Tenant "hello" is invalid: [^]*spec\.memoryMb: /);
   const owner = await kubectl.run([
     'patch',
     'tn',
@@ -180,7 +180,7 @@ async function makeMistakes({ kubectl }: Subject): Promise<void> {
     '-p',
     '{"spec":{"owner":"other"}}',
   ]);
-  expect(owner.stderr).toMatch(/The Tenant "hello" is invalid: .*spec\.owner: .*cannot be changed/);
+  expect(owner.stderr).toMatch(/The Tenant "hello" is invalid: [^]*spec\.owner: .*cannot be changed/);
   expect((await kubectl.run(['create', '-f', '-'], { input: manifest })).stderr).toContain('(AlreadyExists)');
   expect((await kubectl.run(['get', 'tn', 'nobody'])).stderr).toBe(
     'Error from server (NotFound): tenants.cloud.systemprompt.io "nobody" not found\n',
