@@ -80,12 +80,10 @@ export function tenantStructuralSchema(): StructuralSchema {
       // The only thing of metadata that a definition may narrow: every hostname and name on Fly is at most a label.
       metadata: { type: 'object', properties: { name: toStructural(metadataSchema.shape.name, {}) } },
       spec: {
-        type: 'object',
         description: 'What the tenant should be.',
         ...toStructural(specSchema, SPEC_EXTENSIONS),
       },
       status: {
-        type: 'object',
         description: 'What the tenant is, as it was last observed. Written by Landlord.',
         ...toStructural(statusSchema, STATUS_EXTENSIONS),
       },
