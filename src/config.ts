@@ -35,7 +35,10 @@ const encryptionKeys = z.string().transform((text, context) =>
 const environmentSchema = z.object({
   NODE_ENV: z.string().optional(),
   LANDLORD_STATE_DIR: z.string().min(1).default('.landlord'),
-  LANDLORD_STORE: z.enum(['postgres']).default('postgres'),
+  LANDLORD_STORE: z.enum(['postgres', 'kubernetes']).default('postgres'),
+  KUBECONFIG: z.string().optional(),
+  /** Set by Kubernetes in every container. */
+  KUBERNETES_SERVICE_HOST: z.string().optional(),
   LANDLORD_ENCRYPTION_KEYS: encryptionKeys.optional(),
   HOST: z.string().min(1).default('127.0.0.1'),
   PORT: port.default(8080),
@@ -98,6 +101,12 @@ export interface KubectlConfig {
   readonly tlsFiles: { readonly cert: string; readonly key: string } | undefined;
 }
 
+/** Where tenants live. */
+export type StoreConfig =
+  | { readonly kind: 'postgres' }
+  /** Files as kubectl takes them; absent: the cluster that the daemon runs in. */
+  | { readonly kind: 'kubernetes'; readonly kubeconfig: string | undefined };
+
 export interface Config {
   readonly production: boolean;
   /** Absolute. */
@@ -106,6 +115,7 @@ export interface Config {
   readonly port: number;
   /** Absent: there is no door for kubectl. */
   readonly kubectl: KubectlConfig | undefined;
+  readonly store: StoreConfig;
   /** Absent: the embedded server. */
   readonly databaseUrl: string | undefined;
   /** Absent: the same server as Landlord's own. */
@@ -150,6 +160,10 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env, cwd = p
       'FLY_API_TOKEN: must be set together with FLY_API_HOSTNAME (the simulator takes any token)',
     );
   problems.push(...kubectlGaps(given));
+  // Not ~/.kube/config, as kubectl would: a daemon that writes must not choose a cluster by accident.
+  const placed = given['KUBECONFIG'] ?? given['KUBERNETES_SERVICE_HOST'];
+  if (given['LANDLORD_STORE'] === 'kubernetes' && placed === undefined)
+    problems.push('KUBECONFIG: must be set when LANDLORD_STORE is kubernetes, unless in a cluster');
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems.sort());
   return toConfig(parsed.data, cwd);
 }
@@ -171,7 +185,9 @@ function productionGaps(given: Record<string, unknown>): string[] {
 
 /** A certificate needs its key, and production makes none up. */
 function kubectlGaps(given: Record<string, unknown>): string[] {
-  const { NODE_ENV: mode, LANDLORD_KUBECTL_PORT: port = 'off' } = given;
+  const { NODE_ENV: mode, LANDLORD_KUBECTL_PORT: port = 'off', LANDLORD_STORE: store } = given;
+  if (store === 'kubernetes')
+    return port === 'off' ? [] : ['LANDLORD_KUBECTL_PORT: must be off when LANDLORD_STORE is kubernetes'];
   const files = ['LANDLORD_KUBECTL_TLS_CERT_FILE', 'LANDLORD_KUBECTL_TLS_KEY_FILE'];
   const missing = files.filter((name) => given[name] === undefined);
   if (missing.length === 1) return missing.map((name) => `${name}: must be set together with the other file`);
@@ -188,6 +204,7 @@ function toConfig(env: z.infer<typeof environmentSchema>, cwd: string): Config {
     host: env.HOST,
     port: env.PORT,
     kubectl: kubectlConfig(env, cwd),
+    store: storeConfig(env),
     databaseUrl: env.DATABASE_URL,
     tenantDatabaseAdminUrl: env.TENANT_DATABASE_ADMIN_URL,
     fly: flyConfig(env),
@@ -213,9 +230,16 @@ function kubectlConfig(env: z.infer<typeof environmentSchema>, cwd: string): Kub
     cert === undefined || key === undefined
       ? undefined
       : { cert: resolve(cwd, cert), key: resolve(cwd, key) };
+  // On a cluster kubectl speaks to the cluster.
+  if (env.LANDLORD_STORE === 'kubernetes') return undefined;
   const possible = env.NODE_ENV !== 'production' || tlsFiles !== undefined;
   const port = env.LANDLORD_KUBECTL_PORT ?? (possible ? KUBECTL_PORT : 'off');
   return port === 'off' ? undefined : { port, tlsFiles };
+}
+
+function storeConfig(env: z.infer<typeof environmentSchema>): StoreConfig {
+  if (env.LANDLORD_STORE === 'postgres') return { kind: 'postgres' };
+  return { kind: 'kubernetes', kubeconfig: env.KUBECONFIG };
 }
 
 /** A Machines API that is not Fly's own, such as the simulator, serves the other hosts' paths as well. */

@@ -17,8 +17,14 @@ import type { Fly } from './fly/fly.ts';
 import { openKubectlDoor, writeKubeconfig, type KubectlDoor } from './kubectl.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { previewPlan } from './reconcilers/tenant/plan-view.ts';
-import { openDatabase, openFly, openStateDir, type Cleanup, type ResourceOptions } from './resources.ts';
-import { createPostgresStore } from './store/postgres/postgres-store.ts';
+import {
+  openDatabase,
+  openFly,
+  openStateDir,
+  openStore,
+  type Cleanup,
+  type ResourceOptions,
+} from './resources.ts';
 import type { TenantStore } from './store/store.ts';
 import { parseImage } from './tenant/image.ts';
 import { databaseName, FINALIZER } from './tenant/names.ts';
@@ -59,8 +65,7 @@ async function build(options: ResourceOptions): Promise<string> {
   const keys = config.production ? undefined : await developmentKeys(config.stateDir);
   const { database, url: databaseUrl } = await openDatabase(options);
   const fly = await openFly(options);
-  const store = createPostgresStore({ database, clock, log });
-  cleanup.add('the store', () => store.close());
+  const store = await openStore(options, database);
   const vault = createVault({ database, keys: config.encryptionKeys ?? keys?.encryptionKeys ?? [], clock });
   const databases = createTenantDatabases({
     adminUrl: config.tenantDatabaseAdminUrl ?? databaseUrl,
@@ -100,12 +105,15 @@ async function build(options: ResourceOptions): Promise<string> {
     port: config.port,
     listenTextResolver: (address) => `the API listens on ${address}`,
   });
-  const kubectl = await openKubectlDoor(options, { ...doors, survey: store.survey });
+  const { survey } = store;
+  const kubectl = survey && (await openKubectlDoor(options, { ...doors, survey }));
   // Before the loop starts, which is what turns /readyz green: whoever waits for that may read the file at once.
   if (keys !== undefined && jwtSecret !== undefined) await introduce(options, { jwtSecret, url, kubectl });
   loop.start();
   cleanup.add('the control loop', () => loop.stop(STOP_DEADLINE_MS));
-  if (keys !== undefined && config.fly === undefined) await showExamples(store.tenants, log);
+  // A cluster is somebody's: nothing is put there unasked.
+  const ours = keys !== undefined && config.fly === undefined && config.store.kind === 'postgres';
+  if (ours) await showExamples(store.tenants, log);
   return url;
 }
 

@@ -3,7 +3,14 @@
  * reason and a title of each; both doors render from it. Whatever else is thrown is a bug: it is logged with its
  * stack, and the answer carries nothing but the id of the request.
  */
-import { AlreadyExistsError, ConflictError, GoneError, InvalidError, NotFoundError } from '../store/store.ts';
+import {
+  AlreadyExistsError,
+  ConflictError,
+  GoneError,
+  InvalidError,
+  NotFoundError,
+  StoreError,
+} from '../store/store.ts';
 import type { Issue } from '../tenant/validation.ts';
 
 interface Kind {
@@ -84,6 +91,11 @@ export function toApiError(error: unknown): ApiError {
   if (isOutage(error))
     return new ApiError('unavailable', 'cannot answer the request: the database is not available', {
       headers: { 'retry-after': '2' },
+      cause: error,
+    });
+  if (error instanceof StoreError)
+    return new ApiError('unavailable', 'cannot answer the request: the Kubernetes API server cannot serve', {
+      headers: { 'retry-after': String(Math.ceil((error.retryAfterMs ?? 2_000) / 1_000)) },
       cause: error,
     });
   return (

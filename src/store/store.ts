@@ -87,7 +87,10 @@ export interface TenantStore {
    * Throws InvalidError, NotFoundError, ConflictError.
    */
   update(tenant: TenantUpdate, options?: WriteOptions): Promise<Tenant>;
-  /** Replaces status and appends events in one transaction; never touches spec. Same compare-and-swap. */
+  /**
+   * Replaces status and appends events; never touches spec. Same compare-and-swap. Events are never told without the
+   * status: both in one transaction where the store has such, else a little after it.
+   */
   updateStatus(
     tenant: { readonly metadata: Tenant['metadata']; readonly status: TenantStatus },
     events?: readonly TenantEvent[],
@@ -156,6 +159,33 @@ export class ConflictError extends Error {
 /** The resourceVersion is older than the changes still kept: list anew. */
 export class GoneError extends Error {
   override readonly name = 'GoneError';
+}
+
+/**
+ * The place where tenants are kept cannot serve: nothing is wrong with the tenant. `unavailable` and `busy` pass by
+ * themselves; `refused` means that it does not let Landlord in, or is not set up, which a person must mend.
+ */
+export class StoreError extends Error {
+  override readonly name = 'StoreError';
+  readonly kind: 'unavailable' | 'busy' | 'refused';
+  /** Not sooner than this. */
+  readonly retryAfterMs: number | undefined;
+  /** True when the write may have been done all the same. */
+  readonly ambiguous: boolean;
+
+  constructor(
+    message: string,
+    details: {
+      readonly kind: StoreError['kind'];
+      readonly retryAfterMs?: number | undefined;
+      readonly ambiguous?: boolean;
+    },
+  ) {
+    super(message);
+    this.kind = details.kind;
+    this.retryAfterMs = details.retryAfterMs;
+    this.ambiguous = details.ambiguous ?? false;
+  }
 }
 
 export class InvalidError extends Error {
