@@ -41,7 +41,7 @@ const STATUS_EXTENSIONS: Extensions = {
  * What `--field-selector` may choose by, beside name and namespace: the server indexes none of it, but sends only what
  * matches. Kubernetes 1.31 or newer; an older one ignores the list.
  */
-const SELECTABLE_FIELDS = [{ jsonPath: '.spec.owner' }];
+export const SELECTABLE_FIELDS = [{ jsonPath: '.spec.owner' }];
 
 /** The whole definition, as plain JSON. */
 export function tenantCrd() {
