@@ -9,11 +9,12 @@ const arrows = {
   database: ['clock'],
   vault: ['database', 'clock'],
   store: ['tenant', 'database', 'clock'],
+  accounts: ['tenant', 'database', 'vault/seal', 'clock'],
   controller: ['clock'],
   fly: ['clock'],
   simulator: ['fly/wire', 'clock'],
-  reconcilers: ['controller', 'fly', 'vault', 'database', 'store', 'tenant', 'clock'],
-  api: ['store', 'vault', 'tenant', 'clock'],
+  reconcilers: ['accounts', 'controller', 'fly', 'vault', 'database', 'store', 'tenant', 'clock'],
+  api: ['accounts', 'store', 'vault', 'tenant', 'clock'],
 };
 
 const rooms = Object.keys(arrows);

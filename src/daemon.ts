@@ -4,15 +4,17 @@
  */
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
+import { introduceDeveloper, openAccounts } from './account-resources.ts';
 import { createApi } from './api/api.ts';
-import { createAuthenticator, signToken, type Identity } from './api/auth.ts';
+import { createAuthenticator, type TokenKey } from './api/auth.ts';
 import type { HealthView } from './api/dependencies.ts';
+import { createBillingLoop } from './billing-loop.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { createRuntimeMetrics } from './controller/metrics.ts';
 import type { Database } from './database/connection.ts';
 import { createTenantDatabases } from './database/tenant-databases.ts';
-import { applyExamples, developmentKeys, writeCredentials } from './development.ts';
+import { applyExamples, developmentKeys } from './development.ts';
 import type { Fly } from './fly/fly.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { previewPlan } from './reconcilers/tenant/plan-view.ts';
@@ -27,11 +29,9 @@ import { createVault } from './vault/postgres-vault.ts';
 const STOP_DEADLINE_MS = 10_000;
 /** How long a database may take to answer a health check. */
 const PING_TIMEOUT_MS = 2_000;
-/** Development tokens outlive any development run that anybody remembers. */
-const TOKEN_LIFETIME_SECONDS = 365 * 24 * 3_600;
+/** What stands for a tenant's database password wherever it is only shown; clients know a mask by its stars. */
+const PASSWORD_MASK = '********';
 const EXAMPLES = new URL('../examples/tenants.yaml', import.meta.url);
-/** The customer who owns the example tenants. */
-const EXAMPLE_CUSTOMER = 'ctm_example';
 
 export interface Daemon {
   /** Where the API listens. */
@@ -60,7 +60,8 @@ async function build(options: ResourceOptions): Promise<string> {
   const fly = await openFly(options);
   const store = createPostgresStore({ database, clock, log });
   cleanup.add('the store', () => store.close());
-  const vault = createVault({ database, keys: config.encryptionKeys ?? keys?.encryptionKeys ?? [], clock });
+  const encryptionKeys = config.encryptionKeys ?? keys?.encryptionKeys ?? [];
+  const vault = createVault({ database, keys: encryptionKeys, clock });
   const databases = createTenantDatabases({
     adminUrl: config.tenantDatabaseAdminUrl ?? databaseUrl,
     nameOf: databaseName,
@@ -75,39 +76,54 @@ async function build(options: ResourceOptions): Promise<string> {
     subdomainSuffix: config.subdomainSuffix,
   };
   const parts = { store: store.tenants, fly, vault, databases, settings, clock, log };
-  const loop = createLoop({ ...parts, metrics: createRuntimeMetrics(metrics) });
-  const jwtSecret = config.jwt.secret ?? keys?.jwtSecret;
+  const runtimeMetrics = createRuntimeMetrics(metrics);
+  const loop = createLoop({ ...parts, metrics: runtimeMetrics });
+  let url = '';
+  const accounts = await openAccounts({ ...options, database, encryptionKeys, url: () => url });
   const api = createApi({
     ...parts,
     ...settings,
     events: store.events,
     metrics,
-    auth: createAuthenticator({ key: tokenKey(config, jwtSecret), issuer: config.jwt.issuer, clock }),
+    accounts,
+    auth: createAuthenticator({ key: tokenKey(config), issuer: config.jwt.issuer, own: accounts, clock }),
+    maskedDatabaseUrl: (uid) => databases.url(uid, PASSWORD_MASK),
     resolveImage: (reference, signal) => resolveImage(fly, reference, signal),
     planTenant: (tenant, signal) =>
       previewPlan({ ...parts, digestUsedElsewhere: loop.digestUsedElsewhere }, tenant, signal),
     health: () => health(database, loop),
   });
   cleanup.add('the API', () => api.close());
-  const url = await api.listen({
+  url = await api.listen({
     host: config.host,
     port: config.port,
     listenTextResolver: (address) => `the API listens on ${address}`,
   });
   // Before the loop starts, which is what turns /readyz green: whoever waits for that may read the file at once.
-  if (keys !== undefined && jwtSecret !== undefined) await introduce(options, { jwtSecret, url });
+  if (keys !== undefined) await introduceDeveloper({ ...options, accounts, stateDir: config.stateDir, url });
   loop.start();
   cleanup.add('the control loop', () => loop.stop(STOP_DEADLINE_MS));
+  if (accounts.billing !== undefined) {
+    const billing = createBillingLoop({
+      ...parts,
+      accounts,
+      billing: accounts.billing,
+      events: store.events,
+      tenants: loop.tenants,
+      listen: database.listen,
+      metrics: runtimeMetrics,
+    });
+    billing.start();
+    cleanup.add('the billing loop', () => billing.stop(STOP_DEADLINE_MS));
+  }
   if (keys !== undefined && config.fly === undefined) await showExamples(store.tenants, log);
   return url;
 }
 
-function tokenKey(
-  config: Config,
-  secret: string | undefined,
-): Parameters<typeof createAuthenticator>[0]['key'] {
-  if (config.jwt.jwksUrl !== undefined) return { kind: 'jwks', url: config.jwt.jwksUrl };
-  return { kind: 'secret', secret: secret ?? '' };
+/** Of the issuer outside, where there is one. */
+function tokenKey({ jwt }: Config): TokenKey | undefined {
+  if (jwt.jwksUrl !== undefined) return { kind: 'jwks', url: jwt.jwksUrl };
+  return jwt.secret === undefined ? undefined : { kind: 'secret', secret: jwt.secret };
 }
 
 async function resolveImage(fly: Fly, text: string, signal: AbortSignal): Promise<string | undefined> {
@@ -131,31 +147,6 @@ async function health(database: Database, { tenants }: Loop): Promise<HealthView
     },
   ];
   return { healthy: checks.every((check) => check.healthy), checks };
-}
-
-/** Writes credentials for people and scripts; only a development run has a key of its own to sign them with. */
-async function introduce(
-  { config, clock, log }: ResourceOptions,
-  { jwtSecret, url }: { readonly jwtSecret: string; readonly url: string },
-): Promise<void> {
-  const sign = (identity: Identity): Promise<string> =>
-    signToken({
-      secret: jwtSecret,
-      issuer: config.jwt.issuer,
-      identity,
-      lifetimeSeconds: TOKEN_LIFETIME_SECONDS,
-      clock,
-    });
-  const file = await writeCredentials(config.stateDir, {
-    api_url: url,
-    operator_token: await sign({ role: 'operator', subject: 'development-operator' }),
-    customer_token: await sign({
-      role: 'customer',
-      subject: 'development-customer',
-      customer: EXAMPLE_CUSTOMER,
-    }),
-  });
-  log.info(`credentials for this run are in ${file}`);
 }
 
 /** An empty store shows nothing; with a simulated Fly, tenants cost nothing. */

@@ -13,12 +13,10 @@ import type { TenantStore } from './store/store.ts';
 const OWNER_ONLY = 0o600;
 
 const keysSchema = z.object({
-  jwtSecret: z.string().min(32),
   encryptionKeys: z.array(z.object({ id: z.string(), key: z.base64() })).min(1),
 });
 
 export interface DevelopmentKeys {
-  readonly jwtSecret: string;
   readonly encryptionKeys: readonly EncryptionKey[];
 }
 
@@ -29,13 +27,11 @@ export async function developmentKeys(stateDir: string): Promise<DevelopmentKeys
   const keys =
     kept === undefined
       ? {
-          jwtSecret: randomBytes(48).toString('base64url'),
           encryptionKeys: [{ id: 'development', key: randomBytes(32).toString('base64') }],
         }
       : keysSchema.parse(JSON.parse(kept));
   if (kept === undefined) await writePrivate(file, keys);
   return {
-    jwtSecret: keys.jwtSecret,
     encryptionKeys: keys.encryptionKeys.map(({ id, key }) => ({ id, key: Buffer.from(key, 'base64') })),
   };
 }

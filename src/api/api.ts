@@ -18,8 +18,14 @@ import { openHealth } from './health.ts';
 import { openKubernetesDoor } from './kubernetes/door.ts';
 import { sendStatus } from './kubernetes/status.ts';
 import { observeRequests } from './observability.ts';
+import { openAccountDoor } from './rest/account-door.ts';
+import { openCheckoutDoor, openPaymentDoor } from './rest/checkout-door.ts';
 import { openRestDoor } from './rest/door.ts';
+import { openLoginDoor } from './rest/login-door.ts';
+import { openPlansDoor } from './rest/plans-door.ts';
 import { sendProblem } from './rest/problem.ts';
+import { openSubscriptionDoor } from './rest/subscription-door.ts';
+import { openWebhookDoor } from './rest/webhook-door.ts';
 import { createStreams } from './streams.ts';
 
 declare module 'fastify' {
@@ -33,6 +39,20 @@ declare module 'fastify' {
 const LARGEST_BODY_BYTES = 1_048_576;
 /** A client that takes longer than this to send its request is cut off. */
 const REQUEST_TIMEOUT_MS = 30_000;
+
+/** Each is a scope of its own, with its own hooks and its own reading of bodies. */
+const DOORS = [
+  openHealth,
+  openKubernetesDoor,
+  openRestDoor,
+  openLoginDoor,
+  openAccountDoor,
+  openPlansDoor,
+  openCheckoutDoor,
+  openPaymentDoor,
+  openSubscriptionDoor,
+  openWebhookDoor,
+];
 
 /** The API of Landlord, ready to listen. Closing it ends all streams and connections. */
 export function createApi(dependencies: ApiDependencies): FastifyInstance {
@@ -70,7 +90,7 @@ export function createApi(dependencies: ApiDependencies): FastifyInstance {
   const streams = createStreams(dependencies);
   app.addHook('preClose', () => streams.close());
   const shared = { ...dependencies, streams };
-  for (const open of [openHealth, openKubernetesDoor, openRestDoor])
+  for (const open of DOORS)
     app.register((scope, _options, done) => {
       open(scope, shared);
       done();
