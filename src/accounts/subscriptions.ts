@@ -40,6 +40,7 @@ export interface Subscription {
 export interface Subscriptions {
   /** Computes the row from the inbox, and marks what was read there as processed. Undefined: Paddle told nothing. */
   refresh(id: string): Promise<Subscription | undefined>;
+  find(id: string): Promise<Subscription | undefined>;
   /** The one that decides over a tenant: a good one if there is any, else the one that Paddle spoke of last. */
   ofTenant(uid: string): Promise<Subscription | undefined>;
   /** By tenant; at most one each, chosen as by `ofTenant`. */
@@ -83,6 +84,7 @@ export function createSubscriptions(options: {
       attempt(`refresh subscription "${id}"`, () =>
         db.transaction().execute((transaction) => refresh(transaction, { id, now: options.clock.now() })),
       ),
+    find: (id) => attempt(`find subscription "${id}"`, () => findRow(db, id)),
     ofCheckout: (checkoutId) =>
       attempt('find the subscription of a checkout', async () => {
         const row = await db
@@ -140,11 +142,14 @@ async function refresh(
       .execute();
   const state = projectSubscription(read.flatMap(({ event }) => event ?? []));
   if (state !== undefined) await writeState(transaction, id, state);
-  const row = await transaction
-    .selectFrom('subscriptions')
-    .selectAll()
-    .where('id', '=', id)
-    .executeTakeFirst();
+  return findRow(transaction, id);
+}
+
+async function findRow(
+  db: Pick<AccountDatabase, 'selectFrom'>,
+  id: string,
+): Promise<Subscription | undefined> {
+  const row = await db.selectFrom('subscriptions').selectAll().where('id', '=', id).executeTakeFirst();
   return row && toSubscription(row);
 }
 

@@ -40,12 +40,22 @@ export interface FakePaddle {
   close(): Promise<void>;
 }
 
+interface Item {
+  readonly price: { readonly id: string };
+  readonly quantity: number;
+  readonly product: object;
+  readonly status: string;
+}
+
 interface Transaction {
   readonly id: string;
   readonly customer_id: string;
-  readonly items: readonly { readonly price: { readonly id: string }; readonly quantity: number }[];
+  readonly items: readonly Item[];
   readonly custom_data: unknown;
   readonly checkout: { readonly url: string };
+  readonly currency_code: string;
+  readonly collection_mode: string;
+  readonly payments: readonly unknown[];
   status: string;
   subscription_id: string | null;
 }
@@ -57,6 +67,7 @@ interface Subscription {
   items: Transaction['items'];
   scheduled_change: { action: string; effective_at: string } | null;
   readonly current_billing_period: { starts_at: string; ends_at: string };
+  readonly billing_cycle: { interval: string; frequency: number };
 }
 
 const DAY_MS = 86_400_000;
@@ -139,9 +150,12 @@ export async function startFakePaddle(options: { startMs?: number } = {}): Promi
         const transaction: Transaction = {
           id,
           customer_id: order.customer_id,
-          items: order.items.map(({ price_id, quantity }) => ({ price: { id: price_id }, quantity })),
+          items: order.items.map(({ price_id, quantity }) => itemOf(price_id, quantity)),
           custom_data: order.custom_data,
           checkout: { url: `${page}?_ptxn=${id}` },
+          currency_code: 'USD',
+          collection_mode: 'automatic',
+          payments: [],
           status: 'ready',
           subscription_id: null,
         };
@@ -204,6 +218,7 @@ export async function startFakePaddle(options: { startMs?: number } = {}): Promi
         items: transaction.items,
         scheduled_change: null,
         current_billing_period: { starts_at: instant(nowMs), ends_at: instant(nowMs + 30 * DAY_MS) },
+        billing_cycle: { interval: 'month', frequency: 1 },
       };
       subscriptions.set(subscription.id, subscription);
       transaction.status = 'completed';
@@ -222,7 +237,7 @@ export async function startFakePaddle(options: { startMs?: number } = {}): Promi
       if (subscription === undefined) throw new Error(`the fake has no subscription ${subscriptionId}`);
       const resumed = subscription.status === 'paused' && status === 'active';
       if (status !== undefined) subscription.status = status;
-      if (priceId !== undefined) subscription.items = [{ price: { id: priceId }, quantity: 1 }];
+      if (priceId !== undefined) subscription.items = [itemOf(priceId, 1)];
       const word = status === undefined || status === 'active' ? (resumed ? 'resumed' : 'updated') : status;
       return notify(`subscription.${word}`, subscription);
     },
@@ -237,6 +252,20 @@ export async function startFakePaddle(options: { startMs?: number } = {}): Promi
     },
   };
   return paddle;
+}
+
+/** As an item stands in transactions and subscriptions; the SDK decodes more of it than we look at. */
+function itemOf(priceId: string, quantity: number): Item {
+  const price = {
+    id: priceId,
+    product_id: 'pro_1',
+    description: 'Landlord',
+    type: 'standard',
+    unit_price: { amount: '4900', currency_code: 'USD' },
+    quantity: { minimum: 1, maximum: 1 },
+    status: 'active',
+  };
+  return { price, quantity, product: { id: 'pro_1', name: 'Landlord' }, status: 'active' };
 }
 
 function refusal(status: number, code: string, detail: string): Reply {
