@@ -59,10 +59,11 @@ export function createOidcProvider(
 ): LoginProvider {
   const { name, issuer, clientId, clientSecret } = options;
   const configuration = once(async () => {
-    const { discovery } = await library();
+    const { discovery, enableNonRepudiationChecks } = await library();
     return discovery(new URL(issuer), clientId, clientSecret, undefined, {
       timeout: CALL_TIMEOUT_SECONDS,
-      execute: await transportRules(issuer),
+      // The signature of the id token counts as well, not only the connection that it came over.
+      execute: [enableNonRepudiationChecks, ...(await transportRules(issuer))],
     });
   });
   return {
