@@ -38,7 +38,7 @@ interface Grant {
 function createGrants() {
   const grants = new Map<string, Grant>();
   return {
-    authorize(provider: FakeProvider, url: URL, response: ServerResponse): void {
+    authorize(provider: FakeProvider, url: URL, response: ServerResponse): ServerResponse {
       const redirectUri = url.searchParams.get('redirect_uri') ?? '';
       const back = new URL(redirectUri);
       back.searchParams.set('state', url.searchParams.get('state') ?? '');
@@ -54,7 +54,7 @@ function createGrants() {
           person,
         });
       }
-      response.writeHead(302, { location: back.href }).end();
+      return response.writeHead(302, { location: back.href }).end();
     },
     redeem(form: URLSearchParams): Grant | undefined {
       const code = form.get('code') ?? '';
@@ -73,7 +73,7 @@ function createGrants() {
   };
 }
 
-type Handle = (request: IncomingMessage, url: URL, response: ServerResponse) => Promise<void> | void;
+type Handle = (request: IncomingMessage, url: URL, response: ServerResponse) => Promise<unknown>;
 
 async function serve(handle: (provider: FakeProvider) => Handle): Promise<FakeProvider> {
   const server = createServer((request, response) => {
@@ -99,8 +99,8 @@ async function serve(handle: (provider: FakeProvider) => Handle): Promise<FakePr
   return provider;
 }
 
-function json(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+function json(response: ServerResponse, status: number, body: unknown): ServerResponse {
+  return response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }
 
 const formOf = async (request: IncomingMessage) => new URLSearchParams((await request.toArray()).join(''));

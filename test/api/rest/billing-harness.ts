@@ -1,5 +1,6 @@
 /** The API with a Paddle that can be told what to do, and the loop that makes tenants follow what is paid. */
 import { request } from 'undici';
+import { expect } from 'vitest';
 import { createBillingLoop, type BillingLoop } from '../../../src/billing-loop.ts';
 import type { Plan } from '../../../src/accounts/plans.ts';
 import { createDevelopmentProvider } from '../../../src/accounts/providers.ts';
@@ -17,6 +18,10 @@ import {
   type Notification,
 } from '../../support/fake-paddle.ts';
 import { openHarness, type Harness } from '../harness.ts';
+
+/** Any text, or one that fits: as vitest's own, which are typed as anything at all. */
+export const anyText: unknown = expect.any(String);
+export const textLike = (pattern: RegExp): unknown => expect.stringMatching(pattern);
 
 export const PLANS: readonly Plan[] = [
   {
@@ -55,6 +60,14 @@ export interface Placed {
   readonly checkout_session_id: string;
 }
 
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+interface CallOptions {
+  readonly token?: string;
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+}
+
 export interface BillingHarness {
   readonly harness: Harness;
   readonly paddle: FakePaddle;
@@ -63,9 +76,9 @@ export interface BillingHarness {
   logIn(email?: string): Promise<string>;
   /** Over a real connection. */
   call<T = Readonly<Record<string, unknown>>>(
-    method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+    method: Method,
     path: string,
-    options?: { token?: string; body?: unknown; headers?: Record<string, string> },
+    options?: CallOptions,
   ): Promise<Answer<T>>;
   order(token: string, body?: object): Promise<Answer<Placed>>;
   /** Delivers a webhook as Paddle does. */
@@ -124,12 +137,12 @@ export async function openBilling(options: { loop?: 'running' | 'stopped' } = {}
       return new URL(String(back.headers['location'])).searchParams.get('access_token') ?? '';
     },
     async call<T>(
-      method: string,
+      method: Method,
       path: string,
-      { token, body, headers = {} }: Parameters<BillingHarness['call']>[2] = {},
-    ) {
+      { token, body, headers = {} }: CallOptions = {},
+    ): Promise<Answer<T>> {
       const answer = await request(`${harness.url}${path}`, {
-        method: method as 'GET',
+        method,
         headers: {
           ...(token !== undefined && { authorization: `Bearer ${token}` }),
           ...(body !== undefined && { 'content-type': 'application/json' }),

@@ -7,7 +7,7 @@ import { LAPSED_ANNOTATION, SUBSCRIPTION_ANNOTATION } from '../../../src/tenant/
 import { eventually } from '../../support/eventually.ts';
 import { signatureOf } from '../../support/fake-paddle.ts';
 import { openHarness, type Harness } from '../harness.ts';
-import { loopOf, openBilling, PLANS, type BillingHarness } from './billing-harness.ts';
+import { anyText, loopOf, openBilling, PLANS, textLike, type BillingHarness } from './billing-harness.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -76,16 +76,16 @@ describe('an order', () => {
     expect(first).toMatchObject({
       status: 200,
       body: {
-        checkout_url: expect.stringContaining('_ptxn='),
-        transaction_id: expect.stringMatching(/^txn_/),
-        checkout_session_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+        checkout_url: textLike(/_ptxn=/),
+        transaction_id: textLike(/^txn_/),
+        checkout_session_id: textLike(/^[0-9a-f-]{36}$/),
       },
     });
     const callsBefore = billing.paddle.calls.length;
     await billing.order(token);
     expect(billing.paddle.calls.slice(callsBefore)).toEqual(['POST /transactions']);
     const me = await billing.call('GET', '/api/v1/auth/me', { token });
-    expect(me.body).toMatchObject({ customer: { id: expect.stringMatching(/^ctm_/) }, tenants: [] });
+    expect(me.body).toMatchObject({ customer: { id: textLike(/^ctm_/) }, tenants: [] });
   });
 
   const refused = [
@@ -164,7 +164,7 @@ describe('a payment', () => {
         status: 'pending',
         region: 'iad',
         plan: { id: 'pro', name: 'Pro', memory_mb: 1024, volume_gb: 10 },
-        database_url: expect.stringContaining(':********@'),
+        database_url: textLike(/:\*\*\*\*\*\*\*\*@/),
       }),
     ]);
     const { body } = await billing.call('GET', `/api/v1/tenants/${uid}/subscription`, { token });
@@ -284,7 +284,7 @@ describe('a delivery', () => {
     };
     expect((await billing.deliver(other)).status).toBe(200);
     const inbox = await billing.harness.accounts.billing!.inbox.list({ unprocessed: false, limit: 500 });
-    expect(inbox.find(({ id }) => id === 'evt_other')).toMatchObject({ processedAt: expect.any(String) });
+    expect(inbox.find(({ id }) => id === 'evt_other')).toMatchObject({ processedAt: anyText });
   });
 
   it('in words that we do not know is kept, told to operators, and can be replayed', async () => {
@@ -386,7 +386,7 @@ describe('a subscription that lapses', () => {
     await billing.settle(subscriptionId);
     expect((await stored(uid)).spec.state).toBe('Running');
     const graced = await billing.call('GET', `${at}/subscription`, { token });
-    expect(graced.body).toMatchObject({ data: { status: 'past_due', grace_until: expect.any(String) } });
+    expect(graced.body).toMatchObject({ data: { status: 'past_due', grace_until: anyText } });
     expect((await billing.call('POST', `${at}/activate`, { token })).status).toBe(202);
 
     // The wall jumps; then minutes pass, so that a look that nobody asked for comes round.
@@ -532,7 +532,7 @@ describe('a cancellation', () => {
     await billing.settle(subscriptionId);
     const callsBefore = billing.paddle.calls.length;
     const detail = await billing.call('POST', `${path}?detail=1`, { token });
-    expect(detail.body).toMatchObject({ data: { status: 'active', cancels_at: expect.any(String) } });
+    expect(detail.body).toMatchObject({ data: { status: 'active', cancels_at: anyText } });
     expect(billing.paddle.calls).toHaveLength(callsBefore);
   });
 

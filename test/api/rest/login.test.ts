@@ -270,7 +270,7 @@ async function exchange(
   subjectToken: string,
   changes: Record<string, string | undefined> = {},
 ): Promise<Exchanged & { status: number }> {
-  const form = {
+  const form: Record<string, string | undefined> = {
     grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
     subject_token: subjectToken,
     subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
