@@ -64,25 +64,30 @@ function loginProviders({ production, accounts }: Config): ReadonlyMap<string, L
   return providers;
 }
 
-/** Makes the developer the customer of the examples, and writes tokens for people and scripts to the state folder. */
+/**
+ * Makes the developer the customer of the examples, and writes tokens for people and scripts to the state folder.
+ * Returns the operator's.
+ */
 export async function introduceDeveloper(options: {
   readonly accounts: Accounts;
-  readonly stateDir: string;
+  readonly config: Pick<Config, 'stateDir'>;
   readonly url: string;
   readonly clock: Clock;
   readonly log: Logger;
-}): Promise<void> {
-  const { accounts, stateDir, url, clock, log } = options;
+}): Promise<string> {
+  const { accounts, config, url, clock, log } = options;
   const { user, session } = await accounts.users.logIn({ ...DEVELOPER, provider: 'development' });
   await accounts.users.setCustomer(user.id, EXAMPLE_CUSTOMER);
   const { tokens } = accounts;
-  const file = await writeCredentials(stateDir, {
+  const operatorToken = await tokens.session(
+    { subject: 'development-operator', role: 'operator' },
+    clock.now() + SESSION_LIFETIME_MS,
+  );
+  const file = await writeCredentials(config.stateDir, {
     api_url: url,
-    operator_token: await tokens.session(
-      { subject: 'development-operator', role: 'operator' },
-      clock.now() + SESSION_LIFETIME_MS,
-    ),
+    operator_token: operatorToken,
     customer_token: await tokens.session({ subject: user.id, sessionId: session.id }, session.expiresAt),
   });
   log.info(`credentials for this run are in ${file}`);
+  return operatorToken;
 }

@@ -8,7 +8,7 @@ import { introduceDeveloper, openAccounts } from './account-resources.ts';
 import { createApi } from './api/api.ts';
 import { createAuthenticator, type TokenKey } from './api/auth.ts';
 import type { HealthView } from './api/dependencies.ts';
-import { createBillingLoop } from './billing-loop.ts';
+import { createBillingLoop, type BillingLoopOptions } from './billing-loop.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { createRuntimeMetrics } from './controller/metrics.ts';
@@ -16,10 +16,17 @@ import type { Database } from './database/connection.ts';
 import { createTenantDatabases } from './database/tenant-databases.ts';
 import { applyExamples, developmentKeys } from './development.ts';
 import type { Fly } from './fly/fly.ts';
+import { openKubectlDoor, writeKubeconfig } from './kubectl.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { previewPlan } from './reconcilers/tenant/plan-view.ts';
-import { openDatabase, openFly, openStateDir, type Cleanup, type ResourceOptions } from './resources.ts';
-import { createPostgresStore } from './store/postgres/postgres-store.ts';
+import {
+  openDatabase,
+  openFly,
+  openStateDir,
+  openStore,
+  type Cleanup,
+  type ResourceOptions,
+} from './resources.ts';
 import type { TenantStore } from './store/store.ts';
 import { parseImage } from './tenant/image.ts';
 import { databaseName, FINALIZER } from './tenant/names.ts';
@@ -58,8 +65,7 @@ async function build(options: ResourceOptions): Promise<string> {
   const keys = config.production ? undefined : await developmentKeys(config.stateDir);
   const { database, url: databaseUrl } = await openDatabase(options);
   const fly = await openFly(options);
-  const store = createPostgresStore({ database, clock, log });
-  cleanup.add('the store', () => store.close());
+  const store = await openStore(options, database);
   const encryptionKeys = config.encryptionKeys ?? keys?.encryptionKeys ?? [];
   const vault = createVault({ database, keys: encryptionKeys, clock });
   const databases = createTenantDatabases({
@@ -80,18 +86,23 @@ async function build(options: ResourceOptions): Promise<string> {
   const loop = createLoop({ ...parts, metrics: runtimeMetrics });
   let url = '';
   const accounts = await openAccounts({ ...options, database, encryptionKeys, url: () => url });
-  const api = createApi({
-    ...parts,
-    ...settings,
+  const doors = {
+    store: store.tenants,
     events: store.events,
+    clock,
+    log,
     metrics,
-    accounts,
     auth: createAuthenticator({ key: tokenKey(config), issuer: config.jwt.issuer, own: accounts, clock }),
+    health: () => health(database, loop),
+  };
+  const api = createApi({
+    ...doors,
+    ...settings,
+    accounts,
     maskedDatabaseUrl: (uid) => databases.url(uid, PASSWORD_MASK),
     resolveImage: (reference, signal) => resolveImage(fly, reference, signal),
     planTenant: (tenant, signal) =>
       previewPlan({ ...parts, digestUsedElsewhere: loop.digestUsedElsewhere }, tenant, signal),
-    health: () => health(database, loop),
   });
   cleanup.add('the API', () => api.close());
   url = await api.listen({
@@ -99,25 +110,38 @@ async function build(options: ResourceOptions): Promise<string> {
     port: config.port,
     listenTextResolver: (address) => `the API listens on ${address}`,
   });
+  const { survey } = store;
+  const kubectl = survey && (await openKubectlDoor(options, { ...doors, survey }));
   // Before the loop starts, which is what turns /readyz green: whoever waits for that may read the file at once.
-  if (keys !== undefined) await introduceDeveloper({ ...options, accounts, stateDir: config.stateDir, url });
+  if (keys !== undefined) {
+    const operatorToken = await introduceDeveloper({ ...options, accounts, url });
+    if (kubectl !== undefined) {
+      const kubeconfig = await writeKubeconfig(config.stateDir, { ...kubectl, token: operatorToken });
+      log.info(`kubectl works with KUBECONFIG=${kubeconfig}`);
+    }
+  }
   loop.start();
   cleanup.add('the control loop', () => loop.stop(STOP_DEADLINE_MS));
-  if (accounts.billing !== undefined) {
-    const billing = createBillingLoop({
-      ...parts,
+  const { listen } = database;
+  if (accounts.billing !== undefined)
+    startBilling(cleanup, {
+      ...doors,
+      metrics: runtimeMetrics,
       accounts,
       billing: accounts.billing,
-      events: store.events,
       tenants: loop.tenants,
-      listen: database.listen,
-      metrics: runtimeMetrics,
+      listen,
     });
-    billing.start();
-    cleanup.add('the billing loop', () => billing.stop(STOP_DEADLINE_MS));
-  }
-  if (keys !== undefined && config.fly === undefined) await showExamples(store.tenants, log);
+  // A cluster is somebody's: nothing is put there unasked.
+  const ours = keys !== undefined && config.fly === undefined && config.store.kind === 'postgres';
+  if (ours) await showExamples(store.tenants, log);
   return url;
+}
+
+function startBilling(cleanup: Cleanup, options: BillingLoopOptions): void {
+  const loop = createBillingLoop(options);
+  loop.start();
+  cleanup.add('the billing loop', () => loop.stop(STOP_DEADLINE_MS));
 }
 
 /** Of the issuer outside, where there is one. */

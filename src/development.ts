@@ -3,14 +3,13 @@
  * and scripts, and the first tenants. Everything is kept in the state folder, readable by its owner only.
  */
 import { randomBytes } from 'node:crypto';
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 import type { EncryptionKey } from './config.ts';
+import { readOptional, writePrivate } from './private-file.ts';
 import type { TenantStore } from './store/store.ts';
-
-const OWNER_ONLY = 0o600;
 
 const keysSchema = z.object({
   encryptionKeys: z.array(z.object({ id: z.string(), key: z.base64() })).min(1),
@@ -30,7 +29,7 @@ export async function developmentKeys(stateDir: string): Promise<DevelopmentKeys
           encryptionKeys: [{ id: 'development', key: randomBytes(32).toString('base64') }],
         }
       : keysSchema.parse(JSON.parse(kept));
-  if (kept === undefined) await writePrivate(file, keys);
+  if (kept === undefined) await writePrivate(file, json(keys));
   return {
     encryptionKeys: keys.encryptionKeys.map(({ id, key }) => ({ id, key: Buffer.from(key, 'base64') })),
   };
@@ -46,7 +45,7 @@ export interface Credentials {
 /** Writes `credentials.json` and returns its path. */
 export async function writeCredentials(stateDir: string, credentials: Credentials): Promise<string> {
   const file = join(stateDir, 'credentials.json');
-  await writePrivate(file, credentials);
+  await writePrivate(file, json(credentials));
   return file;
 }
 
@@ -69,18 +68,6 @@ export async function applyExamples(
   return names;
 }
 
-/** Atomically, so that a crash leaves the old file or the new one. */
-async function writePrivate(file: string, content: unknown): Promise<void> {
-  const temporary = `${file}.${randomBytes(6).toString('hex')}`;
-  await writeFile(temporary, `${JSON.stringify(content, null, 2)}\n`, { mode: OWNER_ONLY });
-  await rename(temporary, file);
-}
-
-async function readOptional(file: string): Promise<string | undefined> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
-  }
+function json(content: unknown): string {
+  return `${JSON.stringify(content, null, 2)}\n`;
 }

@@ -16,6 +16,7 @@ import { createMachineWaits } from './reconcilers/tenant/machine-waits.ts';
 import { createTenantReconciler, tenantKey } from './reconcilers/tenant/reconcile.ts';
 import type { TenantSettings } from './reconcilers/tenant/settings.ts';
 import { GoneError, type TenantStore } from './store/store.ts';
+import { isPaused, reconcileRequest } from './tenant/annotations.ts';
 import { parseImage } from './tenant/image.ts';
 import type { Tenant } from './tenant/schema.ts';
 import type { Vault } from './vault/vault.ts';
@@ -137,11 +138,12 @@ function createTenantInformer({ store, clock, log, metrics }: LoopOptions): Loop
   });
 }
 
-/** Whether a newer spec, or the deletion, of the tenant is known by now. */
+/** Whether a newer spec, the deletion, or a pause of the tenant is known by now. */
 function isOutdated(tenant: Tenant, known: Tenant | undefined): boolean {
   if (known === undefined || known.metadata.uid !== tenant.metadata.uid) return false;
   const newer = known.metadata.generation > tenant.metadata.generation;
-  return newer || known.metadata.deletionTimestamp !== tenant.metadata.deletionTimestamp;
+  const deleted = known.metadata.deletionTimestamp !== tenant.metadata.deletionTimestamp;
+  return newer || deleted || (isPaused(known) && !isPaused(tenant));
 }
 
 /** What a change asks of the queue; our own status writes ask for nothing. */
@@ -156,7 +158,9 @@ function wishFor({ before, after }: Change<Tenant>, synced: boolean): Wish | und
   const edited =
     before.metadata.generation !== after.metadata.generation ||
     before.metadata.deletionTimestamp !== after.metadata.deletionTimestamp ||
-    before.metadata.uid !== after.metadata.uid;
+    before.metadata.uid !== after.metadata.uid ||
+    isPaused(before) !== isPaused(after) ||
+    reconcileRequest(before) !== reconcileRequest(after);
   return edited ? { priority: PRIORITY.edit, resetBackoff: true } : undefined;
 }
 

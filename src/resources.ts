@@ -1,5 +1,5 @@
 /**
- * What does the daemon stand on, and where does it come from? A PostgreSQL and a Fly: those that the operator
+ * What does the daemon stand on, and where does it come from? A PostgreSQL, a store and a Fly: those that the operator
  * names, or an embedded server and a simulator that start and stop with the daemon.
  */
 import { mkdir } from 'node:fs/promises';
@@ -14,7 +14,13 @@ import { migrate } from './database/migrations.ts';
 import { lockStateDir } from './database/state-lock.ts';
 import { createFly } from './fly/client.ts';
 import type { Fly } from './fly/fly.ts';
+import { openClusterAccess } from './kubernetes/access.ts';
+import { createKubernetesClient } from './kubernetes/client.ts';
+import { createKubernetesMetrics } from './kubernetes/metrics.ts';
 import { createSimulatorServer } from './simulator/server.ts';
+import { createKubernetesStore } from './store/kubernetes/kubernetes-store.ts';
+import { createPostgresStore } from './store/postgres/postgres-store.ts';
+import type { EventStore, Survey, TenantStore } from './store/store.ts';
 
 /** Tag of the image that the example tenants run. */
 const EXAMPLE_TAG = 'hello';
@@ -63,6 +69,28 @@ export async function openDatabase({
   const database = connect({ url, log, clock });
   cleanup.add('the database connections', () => database.close());
   return { database, url };
+}
+
+export interface OpenedStore {
+  readonly tenants: TenantStore;
+  readonly events: EventStore;
+  /** What kubectl asks beside tenants; absent on a cluster, which answers it itself. */
+  readonly survey?: Survey;
+}
+
+/** Where tenants live: in the database, or on an API server, with their events for REST in the database all the same. */
+export async function openStore(options: ResourceOptions, database: Database): Promise<OpenedStore> {
+  const { config, clock, log, metrics, cleanup } = options;
+  const postgres = createPostgresStore({ database, clock, log });
+  cleanup.add('the store', () => postgres.close());
+  if (config.store.kind === 'postgres') return postgres;
+  const access = await openClusterAccess(config.store);
+  const client = createKubernetesClient({ access, clock, metrics: createKubernetesMetrics(metrics) });
+  cleanup.add('the connections to the API server', () => client.close());
+  const store = createKubernetesStore({ client, events: postgres.events, clock, log, metrics });
+  cleanup.add('the events that are left', () => store.close());
+  log.info(`tenants live on the Kubernetes API server ${access.origin}`);
+  return store;
 }
 
 /** The client of Fly, or of a simulator that is started for it. */

@@ -3,7 +3,14 @@
  * reason and a title of each; both doors render from it. Whatever else is thrown is a bug: it is logged with its
  * stack, and the answer carries nothing but the id of the request.
  */
-import { AlreadyExistsError, ConflictError, GoneError, InvalidError, NotFoundError } from '../store/store.ts';
+import {
+  AlreadyExistsError,
+  ConflictError,
+  GoneError,
+  InvalidError,
+  NotFoundError,
+  StoreError,
+} from '../store/store.ts';
 import type { Issue } from '../tenant/validation.ts';
 
 interface Kind {
@@ -29,6 +36,7 @@ export const ERRORS = {
   event_not_found: { status: 404, reason: 'NotFound', title: 'There is no such notification' },
   image_not_found: { status: 404, reason: 'NotFound', title: 'The image was never pushed' },
   method_not_allowed: { status: 405, reason: 'MethodNotAllowed', title: 'Not with this method' },
+  not_acceptable: { status: 406, reason: 'NotAcceptable', title: 'Not in this form' },
   conflict: { status: 409, reason: 'Conflict', title: 'Somebody else changed the tenant meanwhile' },
   already_exists: { status: 409, reason: 'AlreadyExists', title: 'A tenant of this name exists' },
   invalid_state: { status: 409, reason: 'Conflict', title: 'Not possible as the tenant stands now' },
@@ -93,6 +101,11 @@ export function toApiError(error: unknown): ApiError {
   if (isOutage(error))
     return new ApiError('unavailable', 'cannot answer the request: the database is not available', {
       headers: { 'retry-after': '2' },
+      cause: error,
+    });
+  if (error instanceof StoreError)
+    return new ApiError('unavailable', 'cannot answer the request: the Kubernetes API server cannot serve', {
+      headers: { 'retry-after': String(Math.ceil((error.retryAfterMs ?? 2_000) / 1_000)) },
       cause: error,
     });
   return (

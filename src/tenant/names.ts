@@ -9,6 +9,10 @@ export const VERSION = 'v1alpha1';
 export const API_VERSION = `${GROUP}/${VERSION}`;
 export const KIND = 'Tenant';
 export const PLURAL = 'tenants';
+export const SINGULAR = 'tenant';
+export const SHORT_NAMES = ['tn'] as const;
+/** `kubectl get all` shows tenants too. */
+export const CATEGORIES = ['all'] as const;
 
 /** Keeps a deleted Tenant in the store until Fly holds nothing of it. */
 export const FINALIZER = `${GROUP}/fly`;

@@ -13,7 +13,7 @@ import type { HealthView, PlanView } from '../../src/api/dependencies.ts';
 import { systemClock } from '../../src/clock.ts';
 import { connect, type Database } from '../../src/database/connection.ts';
 import { createPostgresStore } from '../../src/store/postgres/postgres-store.ts';
-import type { EventStore, TenantStore } from '../../src/store/store.ts';
+import type { EventStore, Survey, TenantStore } from '../../src/store/store.ts';
 import type { Tenant, TenantStatus } from '../../src/tenant/schema.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
@@ -67,6 +67,7 @@ export interface Harness {
   readonly events: EventStore;
   readonly accounts: Accounts;
   readonly database: Database;
+  readonly survey: Survey;
   readonly clock: FakeClock;
   readonly outside: Outside;
   /** Everything that was logged, one JSON line each. */
@@ -92,7 +93,8 @@ export interface Harness {
   close(): Promise<void>;
 }
 
-const SECRET = 'a-secret-of-at-least-thirty-two-bytes';
+/** Signs every token of these tests. */
+export const SECRET = 'a-secret-of-at-least-thirty-two-bytes';
 
 export async function openHarness(
   options: {
@@ -188,6 +190,7 @@ export async function openHarness(
     events: stores.events,
     accounts,
     database,
+    survey: stores.survey,
     clock,
     outside,
     logged,

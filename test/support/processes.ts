@@ -80,6 +80,7 @@ export async function startDaemon(options: {
   const running = run('dist/main.js', {
     LANDLORD_STATE_DIR: options.stateDir,
     PORT: String(port),
+    LANDLORD_KUBECTL_PORT: '0',
     ...fly,
     ...options.env,
   });

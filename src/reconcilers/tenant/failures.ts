@@ -5,6 +5,7 @@
 import { TerminalError, TransientError, WaitingError } from '../../controller/outcome.ts';
 import { DatabaseError } from '../../database/errors.ts';
 import { FlyError } from '../../fly/errors.ts';
+import { StoreError } from '../../store/store.ts';
 import type { StepKind } from './steps.ts';
 
 /** What was tried: a step of the plan, or looking at the world. */
@@ -50,6 +51,7 @@ export function classifyFailure(step: Tried, error: unknown): StepFailure {
   if (error instanceof TransientError)
     return { ...base, kind: 'transient', reason: error.reason, message: error.message };
   if (error instanceof DatabaseError) return databaseFailure(step, error);
+  if (error instanceof StoreError) return storeFailure(step, error);
   return {
     ...base,
     kind: 'bug',
@@ -67,6 +69,25 @@ function databaseFailure(step: Tried, error: DatabaseError): StepFailure {
     reason: away ? 'DatabaseUnavailable' : 'DatabaseRefused',
     message: `cannot ${words(step.kind)} "${step.target}": ${error.message}`,
     ambiguous: away,
+    cause: error,
+  };
+}
+
+/**
+ * Where tenants are kept is away, or does not let us in. Neither is the tenant's fault, nor could it be told: whatever
+ * is wrong, no status can be written. So it is never terminal, and a missing right is asked for again slowly.
+ */
+function storeFailure(step: Tried, error: StoreError): StepFailure {
+  const { kind, message, ambiguous } = error;
+  const refused = kind === 'refused';
+  const minDelayMs = refused ? ACCOUNT_RETRY_MS : error.retryAfterMs;
+  return {
+    step,
+    kind: 'transient',
+    reason: refused ? 'StoreRefused' : 'StoreUnavailable',
+    message,
+    ambiguous,
+    ...(minDelayMs !== undefined && { minDelayMs }),
     cause: error,
   };
 }

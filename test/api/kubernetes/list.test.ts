@@ -44,6 +44,8 @@ describe('a list', () => {
     [`${TENANTS}?labelSelector=tier%3Dgold`, ['default/a', 'default/b']],
     [`${TENANTS}?labelSelector=tier!%3Dgold`, ['default/c']],
     [`${TENANTS}?labelSelector=!tier`, []],
+    [`${TENANTS}?labelSelector=tier%20in%20(iron,lead)`, ['default/c']],
+    [`${TENANTS}?labelSelector=tier%20notin%20(iron,lead)`, ['default/a', 'default/b']],
     [`${TENANTS}?fieldSelector=metadata.name%3Db`, ['default/b']],
     [`${TENANTS}?fieldSelector=metadata.name%3Db&labelSelector=tier%3Diron`, []],
     [`${TENANTS}?fieldSelector=metadata.name!%3Db`, ['default/a', 'default/c']],
@@ -79,7 +81,7 @@ describe('a list', () => {
   });
 
   it.each([
-    `${TENANTS}?labelSelector=a%20in%20(b)`,
+    `${TENANTS}?labelSelector=a%20under%20(b)`,
     `${TENANTS}?fieldSelector=spec.owner%3Dx`,
     `${TENANTS}?limit=-1`,
     `${TENANTS}?limit=many`,
