@@ -5,6 +5,7 @@
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
 import { introduceDeveloper, openAccounts } from './account-resources.ts';
+import type { Accounts } from './accounts/accounts.ts';
 import { createApi } from './api/api.ts';
 import { createAuthenticator, type TokenKey } from './api/auth.ts';
 import type { HealthView } from './api/dependencies.ts';
@@ -16,7 +17,7 @@ import type { Database } from './database/connection.ts';
 import { createTenantDatabases } from './database/tenant-databases.ts';
 import { applyExamples, developmentKeys } from './development.ts';
 import type { Fly } from './fly/fly.ts';
-import { openKubectlDoor, writeKubeconfig } from './kubectl.ts';
+import { openKubectlDoor, writeKubeconfig, type KubectlDoor } from './kubectl.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { previewPlan } from './reconcilers/tenant/plan-view.ts';
 import {
@@ -113,35 +114,38 @@ async function build(options: ResourceOptions): Promise<string> {
   const { survey } = store;
   const kubectl = survey && (await openKubectlDoor(options, { ...doors, survey }));
   // Before the loop starts, which is what turns /readyz green: whoever waits for that may read the file at once.
-  if (keys !== undefined) {
-    const operatorToken = await introduceDeveloper({ ...options, accounts, url });
-    if (kubectl !== undefined) {
-      const kubeconfig = await writeKubeconfig(config.stateDir, { ...kubectl, token: operatorToken });
-      log.info(`kubectl works with KUBECONFIG=${kubeconfig}`);
-    }
-  }
+  if (keys !== undefined) await introduce(options, { accounts, url, kubectl });
   loop.start();
   cleanup.add('the control loop', () => loop.stop(STOP_DEADLINE_MS));
-  const { listen } = database;
-  if (accounts.billing !== undefined)
-    startBilling(cleanup, {
-      ...doors,
-      metrics: runtimeMetrics,
-      accounts,
-      billing: accounts.billing,
-      tenants: loop.tenants,
-      listen,
-    });
+  const { tenants } = loop;
+  startBilling(cleanup, { ...doors, accounts, tenants, metrics: runtimeMetrics, listen: database.listen });
   // A cluster is somebody's: nothing is put there unasked.
   const ours = keys !== undefined && config.fly === undefined && config.store.kind === 'postgres';
   if (ours) await showExamples(store.tenants, log);
   return url;
 }
 
-function startBilling(cleanup: Cleanup, options: BillingLoopOptions): void {
-  const loop = createBillingLoop(options);
+/** Where nothing can be bought, nothing follows from what was. */
+function startBilling(
+  cleanup: Cleanup,
+  options: Omit<BillingLoopOptions, 'billing'> & { readonly accounts: Accounts },
+): void {
+  const { billing } = options.accounts;
+  if (billing === undefined) return;
+  const loop = createBillingLoop({ ...options, billing });
   loop.start();
   cleanup.add('the billing loop', () => loop.stop(STOP_DEADLINE_MS));
+}
+
+/** Tokens for people, scripts and kubectl; only a development run hands them out unasked. */
+async function introduce(
+  options: ResourceOptions,
+  parts: { readonly accounts: Accounts; readonly url: string; readonly kubectl: KubectlDoor | undefined },
+): Promise<void> {
+  const token = await introduceDeveloper({ ...options, ...parts });
+  if (parts.kubectl === undefined) return;
+  const kubeconfig = await writeKubeconfig(options.config.stateDir, { ...parts.kubectl, token });
+  options.log.info(`kubectl works with KUBECONFIG=${kubeconfig}`);
 }
 
 /** Of the issuer outside, where there is one. */
