@@ -4,15 +4,18 @@
  */
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
+import { introduceDeveloper, openAccounts } from './account-resources.ts';
+import type { Accounts } from './accounts/accounts.ts';
 import { createApi } from './api/api.ts';
-import { createAuthenticator, signToken, type Identity } from './api/auth.ts';
+import { createAuthenticator, type TokenKey } from './api/auth.ts';
 import type { HealthView } from './api/dependencies.ts';
+import { createBillingLoop, type BillingLoopOptions } from './billing-loop.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import type { Elector } from './controller/leases/elector.ts';
 import { createRuntimeMetrics } from './controller/metrics.ts';
 import type { Database } from './database/connection.ts';
-import { applyExamples, developmentKeys, writeCredentials } from './development.ts';
+import { applyExamples, developmentKeys } from './development.ts';
 import { leaseHealth, nameReplica, openElection } from './election.ts';
 import type { Fly } from './fly/fly.ts';
 import { openKubectlDoor, writeKubeconfig, type KubectlDoor } from './kubectl.ts';
@@ -37,11 +40,9 @@ import { createVault } from './vault/postgres-vault.ts';
 const STOP_DEADLINE_MS = 10_000;
 /** How long a database may take to answer a health check. */
 const PING_TIMEOUT_MS = 2_000;
-/** Development tokens outlive any development run that anybody remembers. */
-const TOKEN_LIFETIME_SECONDS = 365 * 24 * 3_600;
+/** What stands for a tenant's database password wherever it is only shown; clients know a mask by its stars. */
+const PASSWORD_MASK = '********';
 const EXAMPLES = new URL('../examples/tenants.yaml', import.meta.url);
-/** The customer who owns the example tenants. */
-const EXAMPLE_CUSTOMER = 'ctm_example';
 
 export interface Daemon {
   /** Where the API listens. */
@@ -80,31 +81,35 @@ async function build(options: ResourceOptions): Promise<string> {
   const { tenants, leases, survey } = store;
   const means = { database, databaseUrl, store: tenants, leases, fly, databases, vaultOver };
   const acting = openElection(options, means);
+  const runtimeMetrics = createRuntimeMetrics(metrics);
   const loop = createLoop({
     ...parts,
-    metrics: createRuntimeMetrics(metrics),
+    metrics: runtimeMetrics,
     ...(acting !== undefined && { acting }),
   });
-  const jwtSecret = config.jwt.secret ?? keys?.jwtSecret;
+  let url = '';
+  const accounts = await openAccounts({ ...options, database, encryptionKeys, url: () => url });
   const doors = {
     store: store.tenants,
     events: store.events,
     clock,
     log,
     metrics,
-    auth: createAuthenticator({ key: tokenKey(config, jwtSecret), issuer: config.jwt.issuer, clock }),
+    auth: createAuthenticator({ key: tokenKey(config), issuer: config.jwt.issuer, own: accounts, clock }),
     health: () => health(database, loop, acting?.elector),
   };
   const api = createApi({
     ...doors,
     ...settings,
+    accounts,
+    maskedDatabaseUrl: (uid) => databases.url(uid, PASSWORD_MASK),
     resolveImage: (reference, signal) => resolveImage(fly, reference, signal),
     planTenant: (tenant, signal) =>
       previewPlan({ ...parts, digestUsedElsewhere: loop.digestUsedElsewhere }, tenant, signal),
     probesOnly: config.role === 'controller',
   });
   cleanup.add('the API', () => api.close());
-  const url = await api.listen({
+  url = await api.listen({
     host: config.host,
     port: config.port,
     listenTextResolver: (address) => `the API listens on ${address}`,
@@ -112,9 +117,17 @@ async function build(options: ResourceOptions): Promise<string> {
   const served = config.role === 'controller' ? undefined : survey;
   const kubectl = served && (await openKubectlDoor(options, { ...doors, survey: served }));
   // Before the loop starts, which is what turns /readyz green: whoever waits for that may read the file at once.
-  if (keys !== undefined && jwtSecret !== undefined) await introduce(options, { jwtSecret, url, kubectl });
+  if (keys !== undefined) await introduce(options, { accounts, url, kubectl });
   loop.start();
   cleanup.add('the control loop', () => loop.stop(STOP_DEADLINE_MS));
+  if (config.role !== 'api')
+    startBilling(cleanup, {
+      ...doors,
+      accounts,
+      tenants: loop.tenants,
+      metrics: runtimeMetrics,
+      listen: database.listen,
+    });
   // A cluster is somebody's: nothing is put there unasked.
   const ours = keys !== undefined && config.fly === undefined && config.store.kind === 'postgres';
   if (ours) await showExamples(store.tenants, log);
@@ -125,12 +138,33 @@ function settingsOf({ orgSlug, registryHost, sharedRegistryApp, subdomainSuffix 
   return { orgSlug, registryHost, sharedRegistryApp, subdomainSuffix };
 }
 
-function tokenKey(
-  config: Config,
-  secret: string | undefined,
-): Parameters<typeof createAuthenticator>[0]['key'] {
-  if (config.jwt.jwksUrl !== undefined) return { kind: 'jwks', url: config.jwt.jwksUrl };
-  return { kind: 'secret', secret: secret ?? '' };
+/** Where nothing can be bought, nothing follows from what was. */
+function startBilling(
+  cleanup: Cleanup,
+  options: Omit<BillingLoopOptions, 'billing'> & { readonly accounts: Accounts },
+): void {
+  const { billing } = options.accounts;
+  if (billing === undefined) return;
+  const loop = createBillingLoop({ ...options, billing });
+  loop.start();
+  cleanup.add('the billing loop', () => loop.stop(STOP_DEADLINE_MS));
+}
+
+/** Tokens for people, scripts and kubectl; only a development run hands them out unasked. */
+async function introduce(
+  options: ResourceOptions,
+  parts: { readonly accounts: Accounts; readonly url: string; readonly kubectl: KubectlDoor | undefined },
+): Promise<void> {
+  const token = await introduceDeveloper({ ...options, ...parts });
+  if (parts.kubectl === undefined) return;
+  const kubeconfig = await writeKubeconfig(options.config.stateDir, { ...parts.kubectl, token });
+  options.log.info(`kubectl works with KUBECONFIG=${kubeconfig}`);
+}
+
+/** Of the issuer outside, where there is one. */
+function tokenKey({ jwt }: Config): TokenKey | undefined {
+  if (jwt.jwksUrl !== undefined) return { kind: 'jwks', url: jwt.jwksUrl };
+  return jwt.secret === undefined ? undefined : { kind: 'secret', secret: jwt.secret };
 }
 
 async function resolveImage(fly: Fly, text: string, signal: AbortSignal): Promise<string | undefined> {
@@ -159,39 +193,6 @@ async function health(
     ...(elector === undefined ? [] : [leaseHealth(elector)]),
   ];
   return { healthy: checks.every((check) => check.healthy), checks };
-}
-
-/** Writes credentials for people and scripts; only a development run has a key of its own to sign them with. */
-async function introduce(
-  { config, clock, log }: ResourceOptions,
-  {
-    jwtSecret,
-    url,
-    kubectl,
-  }: { readonly jwtSecret: string; readonly url: string; readonly kubectl: KubectlDoor | undefined },
-): Promise<void> {
-  const sign = (identity: Identity): Promise<string> =>
-    signToken({
-      secret: jwtSecret,
-      issuer: config.jwt.issuer,
-      identity,
-      lifetimeSeconds: TOKEN_LIFETIME_SECONDS,
-      clock,
-    });
-  const operatorToken = await sign({ role: 'operator', subject: 'development-operator' });
-  const file = await writeCredentials(config.stateDir, {
-    api_url: url,
-    operator_token: operatorToken,
-    customer_token: await sign({
-      role: 'customer',
-      subject: 'development-customer',
-      customer: EXAMPLE_CUSTOMER,
-    }),
-  });
-  log.info(`credentials for this run are in ${file}`);
-  if (kubectl === undefined) return;
-  const kubeconfig = await writeKubeconfig(config.stateDir, { ...kubectl, token: operatorToken });
-  log.info(`kubectl works with KUBECONFIG=${kubeconfig}`);
 }
 
 /** An empty store shows nothing; with a simulated Fly, tenants cost nothing. */

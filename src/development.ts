@@ -12,12 +12,10 @@ import { readOptional, writePrivate } from './private-file.ts';
 import type { TenantStore } from './store/store.ts';
 
 const keysSchema = z.object({
-  jwtSecret: z.string().min(32),
   encryptionKeys: z.array(z.object({ id: z.string(), key: z.base64() })).min(1),
 });
 
 export interface DevelopmentKeys {
-  readonly jwtSecret: string;
   readonly encryptionKeys: readonly EncryptionKey[];
 }
 
@@ -28,13 +26,11 @@ export async function developmentKeys(stateDir: string): Promise<DevelopmentKeys
   const keys =
     kept === undefined
       ? {
-          jwtSecret: randomBytes(48).toString('base64url'),
           encryptionKeys: [{ id: 'development', key: randomBytes(32).toString('base64') }],
         }
       : keysSchema.parse(JSON.parse(kept));
   if (kept === undefined) await writePrivate(file, json(keys));
   return {
-    jwtSecret: keys.jwtSecret,
     encryptionKeys: keys.encryptionKeys.map(({ id, key }) => ({ id, key: Buffer.from(key, 'base64') })),
   };
 }
