@@ -4,6 +4,13 @@
  */
 import { isAbsolute, resolve } from 'node:path';
 import { z } from 'zod';
+import {
+  accountProblems,
+  accountVariables,
+  hasLogin,
+  toAccountConfig,
+  type AccountConfig,
+} from './account-config.ts';
 
 /** Fly's own addresses. */
 const FLY = {
@@ -39,6 +46,7 @@ const environmentSchema = z.object({
   KUBECONFIG: z.string().optional(),
   /** Set by Kubernetes in every container. */
   KUBERNETES_SERVICE_HOST: z.string().optional(),
+  LANDLORD_ROLE: z.enum(['all', 'api', 'controller']).default('all'),
   LANDLORD_ENCRYPTION_KEYS: encryptionKeys.optional(),
   HOST: z.string().min(1).default('127.0.0.1'),
   PORT: port.default(8080),
@@ -66,6 +74,7 @@ const environmentSchema = z.object({
   JWT_SECRET: z.string().min(32, 'must have at least 32 characters').optional(),
   JWT_JWKS_URL: httpUrl.optional(),
   JWT_ISSUER: z.string().min(1).default('landlord'),
+  ...accountVariables,
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
   SIMULATOR_PORT: port.optional(),
   SIMULATOR_LATENCY: z.coerce.number().min(0).max(100).default(1),
@@ -83,6 +92,7 @@ const REQUIRED_IN_PRODUCTION = [
   'FLY_SHARED_REGISTRY_APP',
   'FLY_SUBDOMAIN_SUFFIX',
   'LANDLORD_ENCRYPTION_KEYS',
+  'LANDLORD_PUBLIC_URL',
 ] as const;
 
 export interface EncryptionKey {
@@ -114,6 +124,8 @@ export type StoreConfig =
 
 export interface Config {
   readonly production: boolean;
+  /** `api` acts on no tenant, `controller` answers nothing but probes and figures. */
+  readonly role: 'all' | 'api' | 'controller';
   /** Absolute. */
   readonly stateDir: string;
   readonly host: string;
@@ -139,6 +151,7 @@ export interface Config {
   /** The first encrypts. Absent: generated and kept in the state folder. */
   readonly encryptionKeys: readonly EncryptionKey[] | undefined;
   readonly jwt: { readonly secret?: string; readonly jwksUrl?: string; readonly issuer: string };
+  readonly accounts: AccountConfig;
   readonly logLevel: string;
   readonly simulator: { readonly port: number; readonly latency: number; readonly seed: number };
 }
@@ -159,7 +172,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env, cwd = p
   // An empty variable is an unset one: compose files and CI set many of those.
   const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
   const parsed = environmentSchema.safeParse(given);
-  const problems = [...unknownNames(given), ...productionGaps(given)];
+  const problems = [...unknownNames(given), ...productionGaps(given), ...accountProblems(given)];
   if (!parsed.success)
     problems.push(...parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`));
   if (given['JWT_SECRET'] !== undefined && given['JWT_JWKS_URL'] !== undefined)
@@ -187,8 +200,8 @@ function unknownNames(given: Record<string, unknown>): string[] {
 function productionGaps(given: Record<string, unknown>): string[] {
   if (given['NODE_ENV'] !== 'production') return [];
   const missing: string[] = REQUIRED_IN_PRODUCTION.filter((name) => given[name] === undefined);
-  if (given['JWT_SECRET'] === undefined && given['JWT_JWKS_URL'] === undefined)
-    missing.push('JWT_SECRET or JWT_JWKS_URL');
+  if (given['JWT_SECRET'] === undefined && given['JWT_JWKS_URL'] === undefined && !hasLogin(given))
+    missing.push('a login provider (such as GITHUB_CLIENT_ID), JWT_SECRET or JWT_JWKS_URL');
   return missing.map((name) => `${name}: must be set in production`);
 }
 
@@ -207,6 +220,7 @@ function kubectlGaps(given: Record<string, unknown>): string[] {
 function toConfig(env: z.infer<typeof environmentSchema>, cwd: string): Config {
   return Object.freeze({
     production: env.NODE_ENV === 'production',
+    role: env.LANDLORD_ROLE,
     stateDir: isAbsolute(env.LANDLORD_STATE_DIR)
       ? env.LANDLORD_STATE_DIR
       : resolve(cwd, env.LANDLORD_STATE_DIR),
@@ -229,6 +243,7 @@ function toConfig(env: z.infer<typeof environmentSchema>, cwd: string): Config {
       ...(env.JWT_JWKS_URL !== undefined && { jwksUrl: env.JWT_JWKS_URL }),
       issuer: env.JWT_ISSUER,
     },
+    accounts: toAccountConfig(env),
     logLevel: env.LOG_LEVEL,
     simulator: { port: env.SIMULATOR_PORT ?? 0, latency: env.SIMULATOR_LATENCY, seed: env.SIMULATOR_SEED },
   });

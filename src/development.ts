@@ -12,12 +12,10 @@ import { readOptional, writePrivate } from './private-file.ts';
 import type { TenantStore } from './store/store.ts';
 
 const keysSchema = z.object({
-  jwtSecret: z.string().min(32),
   encryptionKeys: z.array(z.object({ id: z.string(), key: z.base64() })).min(1),
 });
 
 export interface DevelopmentKeys {
-  readonly jwtSecret: string;
   readonly encryptionKeys: readonly EncryptionKey[];
 }
 
@@ -28,13 +26,11 @@ export async function developmentKeys(stateDir: string): Promise<DevelopmentKeys
   const keys =
     kept === undefined
       ? {
-          jwtSecret: randomBytes(48).toString('base64url'),
           encryptionKeys: [{ id: 'development', key: randomBytes(32).toString('base64') }],
         }
       : keysSchema.parse(JSON.parse(kept));
   if (kept === undefined) await writePrivate(file, json(keys));
   return {
-    jwtSecret: keys.jwtSecret,
     encryptionKeys: keys.encryptionKeys.map(({ id, key }) => ({ id, key: Buffer.from(key, 'base64') })),
   };
 }
@@ -58,15 +54,20 @@ const manifestSchema = z.object({
   spec: z.unknown(),
 });
 
-/** Creates every Tenant of a YAML file, and returns their names. Meant for an empty store. */
+/** By this `kubectl apply` knows later which fields a file no longer has. */
+const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
+
+/** Creates every Tenant of a YAML file as `kubectl apply` would, and returns their names. Meant for an empty store. */
 export async function applyExamples(
   store: Pick<TenantStore, 'create'>,
   options: { readonly file: URL; readonly finalizer: string },
 ): Promise<string[]> {
   const names: string[] = [];
   for (const document of parseAllDocuments(await readFile(options.file, 'utf8'))) {
-    const { metadata, spec } = manifestSchema.parse(document.toJS());
-    await store.create({ metadata: { ...metadata, finalizers: [options.finalizer] }, spec });
+    const manifest: unknown = document.toJS();
+    const { metadata, spec } = manifestSchema.parse(manifest);
+    const annotations = { [LAST_APPLIED]: json(manifest) };
+    await store.create({ metadata: { ...metadata, annotations, finalizers: [options.finalizer] }, spec });
     names.push(metadata.name);
   }
   return names;

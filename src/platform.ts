@@ -2,11 +2,35 @@
  * What may the doors ask of Fly, and where do tenants' databases stand? A few reads, one credential and addresses, in
  * the words of src/api, which knows neither Fly nor the servers.
  */
-import type { CertificateState, DatabaseUrls, Platform } from './api/dependencies.ts';
+import type { ApiDependencies, CertificateState, DatabaseUrls, Platform } from './api/dependencies.ts';
+import type { Clock } from './clock.ts';
+import type { Config } from './config.ts';
+import type { Database } from './database/connection.ts';
 import type { TenantDatabases } from './database/tenant-databases.ts';
 import type { Fly } from './fly/fly.ts';
 import { registryPassword } from './fly/token.ts';
 import type { WireCertificateDetail } from './fly/wire.ts';
+import { createRevisionStore } from './store/revisions.ts';
+import type { Vault } from './vault/vault.ts';
+
+/** What the doors to one tenant stand on. */
+export function tenantDoors(parts: {
+  readonly config: Pick<Config, 'sharedRegistryApp' | 'tenantDatabaseExternalHost' | 'flyEnabled'>;
+  readonly database: Database;
+  readonly databases: TenantDatabases;
+  readonly fly: Fly;
+  readonly vault: Vault;
+  readonly clock: Clock;
+}): Pick<ApiDependencies, 'vault' | 'revisions' | 'platform' | 'databaseUrls' | 'cloudEnabled'> {
+  const { config, database, databases, fly, vault, clock } = parts;
+  return {
+    vault,
+    revisions: createRevisionStore({ database, clock }),
+    platform: createPlatform({ fly, sharedRegistryApp: config.sharedRegistryApp }),
+    databaseUrls: databaseUrls(databases, config.tenantDatabaseExternalHost),
+    cloudEnabled: config.flyEnabled,
+  };
+}
 
 /** `sharedRegistryApp`: the empty app whose repository holds the tag of every tenant. */
 export function createPlatform({

@@ -72,6 +72,25 @@ function problemWith(inspect: () => void): Error | undefined {
   }
 }
 
+/** Reads form bodies (OAuth's token endpoint takes no others); anything else with content is refused. */
+export function acceptForm(scope: FastifyInstance): void {
+  const type = 'application/x-www-form-urlencoded';
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser<string>(type, { parseAs: 'string' }, (_request, body, done) =>
+    done(null, Object.fromEntries(new URLSearchParams(body))),
+  );
+  scope.addContentTypeParser<string>('*', { parseAs: 'string' }, (_request, body, done) => {
+    if (body === '') done(null, undefined);
+    else done(new ApiError('unsupported_media_type', `cannot read the body: send ${type}`));
+  });
+}
+
+/** Keeps bodies of any type as the text that came: a signature is over every byte of it. */
+export function acceptText(scope: FastifyInstance): void {
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser<string>('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
+}
+
 /** Aborts when the client has gone or the answer is through: for work that only serves this answer. */
 export function answerSignal(reply: FastifyReply): AbortSignal {
   const gone = new AbortController();

@@ -27,7 +27,7 @@ export interface PostgresVault extends Vault {
 }
 
 export interface VaultOptions {
-  readonly database: Database;
+  readonly database: Pick<Database, 'db' | 'listen'>;
   /** The first one seals; all of them open. */
   readonly keys: readonly EncryptionKey[];
   readonly clock: Clock;

@@ -20,7 +20,22 @@ beforeAll(async () => {
 afterAll(() => harness.close());
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
-const OPEN = ['/livez', '/readyz', '/metrics', '/api/v1/health'];
+const PROBES = ['/livez', '/readyz', '/metrics', '/api/v1/health'];
+/** Asked before there is a token, by browsers, or by Paddle, which signs instead. */
+const OPEN = [
+  'GET /.well-known/jwks.json',
+  'GET /api/v1/auth/oauth/:provider',
+  'GET /api/v1/auth/oauth/:provider/callback',
+  'POST /api/v1/core/oauth/token',
+  'GET /api/v1/plans',
+  'GET /api/v1/checkout/plans',
+  'GET /api/v1/checkout/:checkout/pay',
+  'GET /api/v1/checkout/:checkout/return',
+  'POST /webhooks/paddle',
+  'POST /api/v1/webhooks/paddle',
+];
+const isClosed = ({ url, method }: { url: string; method: Method }): boolean =>
+  !PROBES.includes(url) && !OPEN.includes(`${method} ${url}`);
 const customer = { customer: 'ctm_1' };
 
 describe('the table of routes', () => {
@@ -34,6 +49,14 @@ describe('the table of routes', () => {
         "DELETE,GET,PATCH /api/v1/tenants/:id/secrets/:key",
         "DELETE,GET,PATCH,PUT /apis/cloud.systemprompt.io/v1alpha1/namespaces/:namespace/tenants/:name",
         "DELETE,GET,POST /api/v1/tenants/:id/custom-domain",
+        "GET /.well-known/jwks.json",
+        "GET /api/v1/auth/me",
+        "GET /api/v1/auth/oauth/:provider",
+        "GET /api/v1/auth/oauth/:provider/callback",
+        "GET /api/v1/checkout/:checkout/events",
+        "GET /api/v1/checkout/:checkout/pay",
+        "GET /api/v1/checkout/:checkout/return",
+        "GET /api/v1/checkout/plans",
         "GET /api/v1/tenants/:id/credentials/:token",
         "GET /api/v1/tenants/:id/domains",
         "GET /api/v1/tenants/:id/environment",
@@ -45,6 +68,7 @@ describe('the table of routes', () => {
         "GET /api/v1/tenants/:id/registry-token",
         "GET /api/v1/tenants/:id/revisions",
         "GET /api/v1/tenants/:id/status",
+        "GET /api/v1/webhooks/paddle/events",
         "GET /apis/cloud.systemprompt.io/v1alpha1/tenants",
         "GET /metrics",
         "GET,HEAD /api/v1/health",
@@ -52,15 +76,25 @@ describe('the table of routes', () => {
         "GET,HEAD /readyz",
         "GET,PATCH,PUT /apis/cloud.systemprompt.io/v1alpha1/namespaces/:namespace/tenants/:name/status",
         "GET,POST /api/v1/tenants",
+        "GET,POST /api/v1/tenants/:id/subscription",
         "GET,POST /apis/cloud.systemprompt.io/v1alpha1/namespaces/:namespace/tenants",
         "GET,POST,PUT /api/v1/tenants/:id/secrets",
+        "GET,PUT /api/v1/plans",
         "PATCH,POST /api/v1/tenants/:id/rotate-credentials",
+        "POST /api/v1/activity",
+        "POST /api/v1/auth/logout",
+        "POST /api/v1/checkout",
+        "POST /api/v1/core/oauth/token",
         "POST /api/v1/tenants/:id/activate",
         "POST /api/v1/tenants/:id/deploy",
         "POST /api/v1/tenants/:id/restart",
         "POST /api/v1/tenants/:id/retry-provision",
         "POST /api/v1/tenants/:id/rollback",
+        "POST /api/v1/tenants/:id/subscription/cancel",
         "POST /api/v1/tenants/:id/suspend",
+        "POST /api/v1/webhooks/paddle",
+        "POST /api/v1/webhooks/paddle/events/:event/replay",
+        "POST /webhooks/paddle",
         "PUT /api/v1/tenants/:id/external-db-access",
       ]
     `);
@@ -68,8 +102,8 @@ describe('the table of routes', () => {
 });
 
 describe('without a token', () => {
-  it('every route but the probes answers 401 in the shape of its door', async () => {
-    for (const { url, method } of routes.filter(({ url }) => !OPEN.includes(url))) {
+  it('every route but the open ones answers 401 in the shape of its door', async () => {
+    for (const { url, method } of routes.filter(isClosed)) {
       const answer = await harness.call('nobody', method, url);
       expect([method, url, answer.status]).toEqual([method, url, 401]);
       expect(answer.headers['www-authenticate']).toBe('Bearer');
@@ -88,8 +122,8 @@ describe('without a token', () => {
 });
 
 describe('with a token that is not valid', () => {
-  it('every route but the probes answers 401', async () => {
-    for (const { url, method } of routes.filter(({ url }) => !OPEN.includes(url))) {
+  it('every route but the open ones answers 401', async () => {
+    for (const { url, method } of routes.filter(isClosed)) {
       const answer = await harness.call('nobody', method, url, {
         headers: { authorization: 'Bearer a.b.c' },
       });

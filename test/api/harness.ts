@@ -7,15 +7,16 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
+import { createAccounts, type AccountOptions, type Accounts } from '../../src/accounts/accounts.ts';
 import { createApi } from '../../src/api/api.ts';
-import { createAuthenticator, signToken } from '../../src/api/auth.ts';
+import { createAuthenticator } from '../../src/api/auth.ts';
 import type { HealthView, PlanView } from '../../src/api/dependencies.ts';
 import { systemClock } from '../../src/clock.ts';
-import { connect } from '../../src/database/connection.ts';
 import { createFly } from '../../src/fly/client.ts';
 import type { Fly } from '../../src/fly/fly.ts';
 import { createPlatform } from '../../src/platform.ts';
 import { createSimulatorServer, type SimulatorServer } from '../../src/simulator/server.ts';
+import { connect, type Database } from '../../src/database/connection.ts';
 import { createPostgresStore } from '../../src/store/postgres/postgres-store.ts';
 import { createRevisionStore, type RevisionStore } from '../../src/store/revisions.ts';
 import type { EventStore, Survey, TenantStore } from '../../src/store/store.ts';
@@ -24,6 +25,7 @@ import { createVault } from '../../src/vault/postgres-vault.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
+import { signToken } from '../support/tokens.ts';
 
 export const ROOT = '/apis/cloud.systemprompt.io/v1alpha1';
 export const TENANTS = `${ROOT}/namespaces/default/tenants`;
@@ -77,6 +79,8 @@ export interface Harness {
   readonly simulator: SimulatorServer;
   /** A call of the simulator's control surface. */
   control(method: string, path: string, body?: object): Promise<void>;
+  readonly accounts: Accounts;
+  readonly database: Database;
   readonly survey: Survey;
   readonly clock: FakeClock;
   readonly outside: Outside;
@@ -112,6 +116,10 @@ export async function openHarness(
     /** Instead of a database of the test's own. */
     databaseUrl?: string;
     cloudEnabled?: boolean;
+    providers?: AccountOptions['providers'];
+    billing?: AccountOptions['billing'];
+    /** Verified addresses of operators. */
+    operators?: readonly string[];
   } = {},
 ): Promise<Harness> {
   const testDatabase = options.databaseUrl === undefined ? await createTestDatabase() : undefined;
@@ -160,7 +168,24 @@ export async function openHarness(
       if (outside.outage) throw outside.outage;
       return answer();
     };
+  let url = '';
+  const accounts = createAccounts({
+    database,
+    encryptionKeys: [{ id: 'test', key: new Uint8Array(32).fill(7) }],
+    settings: {
+      publicUrl: () => url,
+      redirectHosts: ['app.example.com'],
+      regions: ['iad', 'lhr'],
+      operators: options.operators ?? [],
+    },
+    providers: options.providers ?? new Map(),
+    billing: options.billing,
+    clock,
+    log,
+  });
   const api = createApi({
+    accounts,
+    maskedDatabaseUrl: (uid) => `postgresql://${uid}:********@db.example.com/${uid}`,
     store: stores.tenants,
     events: stores.events,
     revisions,
@@ -171,7 +196,12 @@ export async function openHarness(
       external: `postgresql://sp_${uid}:${password}@db.example.com/sp_${uid}?sslmode=require`,
     }),
     cloudEnabled: options.cloudEnabled ?? true,
-    auth: createAuthenticator({ key: { kind: 'secret', secret: SECRET }, issuer: 'landlord', clock }),
+    auth: createAuthenticator({
+      key: { kind: 'secret', secret: SECRET },
+      issuer: 'landlord',
+      own: accounts,
+      clock,
+    }),
     clock,
     log,
     registryHost: REGISTRY,
@@ -184,6 +214,7 @@ export async function openHarness(
   });
   await api.listen({ host: '127.0.0.1', port: 0 });
   const { port } = api.server.address() as AddressInfo;
+  url = `http://127.0.0.1:${port}`;
 
   const token = (caller: Exclude<Caller, 'nobody'>) =>
     signToken({
@@ -215,11 +246,13 @@ export async function openHarness(
       });
       if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
     },
+    accounts,
+    database,
     survey: stores.survey,
     clock,
     outside,
     logged,
-    url: `http://127.0.0.1:${port}`,
+    url,
     token,
     async call(caller, method, url, { body, headers = {} } = {}) {
       const answer = await api.inject({

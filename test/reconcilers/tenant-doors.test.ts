@@ -2,13 +2,15 @@
  * A tenant's secrets from the door to the machine: the real API, loop, vault and PostgreSQL on a simulated Fly. What
  * an owner sets reaches Fly, what is rotated opens and what was rotated away does not, and nothing of it shows anywhere.
  */
+import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
 import pg from 'pg';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { FastifyInstance } from 'fastify';
+import { createAccounts } from '../../src/accounts/accounts.ts';
 import { createApi } from '../../src/api/api.ts';
-import { createAuthenticator, signToken } from '../../src/api/auth.ts';
+import { createAuthenticator } from '../../src/api/auth.ts';
 import { createRuntimeMetrics } from '../../src/controller/metrics.ts';
 import { createLoop } from '../../src/loop.ts';
 import { createPlatform, databaseUrls } from '../../src/platform.ts';
@@ -18,6 +20,8 @@ import { parseImage } from '../../src/tenant/image.ts';
 import { databaseName, imageTag } from '../../src/tenant/names.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
 import { eventually } from '../support/eventually.ts';
+import { everyShard } from '../support/every-shard.ts';
+import { signToken } from '../support/tokens.ts';
 import { createHarness, settings, type Harness } from './harness.ts';
 
 const JWT_KEY = 'a-key-for-tokens-of-at-least-32-bytes';
@@ -30,12 +34,30 @@ beforeAll(async () => {
   house = await createHarness({ autostart: false });
   const log = pino({ level: 'trace' }, { write: (line: string) => void logged.push(line) });
   const { parts, clock, fly, store, events, vault, test } = house;
-  house.loop = createLoop({ ...parts, settings, clock, log, metrics: createRuntimeMetrics(new Registry()) });
+  const acting = { elector: everyShard(), under: () => parts };
+  const runtimeMetrics = createRuntimeMetrics(new Registry());
+  house.loop = createLoop({ ...parts, acting, settings, clock, log, metrics: runtimeMetrics });
+  const accounts = createAccounts({
+    database: test.database,
+    encryptionKeys: [{ id: 'test', key: randomBytes(32) }],
+    settings: { publicUrl: () => 'http://127.0.0.1', redirectHosts: [], regions: ['iad'], operators: [] },
+    providers: new Map(),
+    billing: undefined,
+    clock,
+    log,
+  });
   const observing = { ...parts, settings, clock, digestUsedElsewhere: house.loop.digestUsedElsewhere };
   api = createApi({
     ...{ store, events, vault, clock, log, ...settings },
     revisions: createRevisionStore({ database: test.database, clock }),
-    auth: createAuthenticator({ key: { kind: 'secret', secret: JWT_KEY }, issuer: 'landlord', clock }),
+    accounts,
+    maskedDatabaseUrl: (uid) => parts.databases.url(uid, '********'),
+    auth: createAuthenticator({
+      key: { kind: 'secret', secret: JWT_KEY },
+      issuer: 'landlord',
+      own: accounts,
+      clock,
+    }),
     resolveImage(text, signal) {
       const { registry = '', repository = '', tag, digest } = parseImage(text) ?? {};
       return fly.registry.resolve({ registry, repository, reference: digest ?? tag ?? '' }, signal);

@@ -77,7 +77,7 @@ function userInfo(identity: Identity): object {
   return {
     username: identity.subject,
     groups: [`landlord:${identity.role}s`, 'system:authenticated'],
-    ...(identity.role === 'customer' && { extra: { customer: [identity.customer] } }),
+    ...(identity.customer !== undefined && { extra: { customer: [identity.customer] } }),
   };
 }
 

@@ -8,12 +8,13 @@ import { z } from 'zod';
 import type { Tenant } from '../../tenant/schema.ts';
 import { LINK_TOKEN_PATTERN } from '../../vault/links.ts';
 import type { RevealedSecrets } from '../../vault/vault.ts';
+import { findTenant } from '../access.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { parse } from '../edge.ts';
 import { ApiError } from '../errors.ts';
 import { changeSpec } from './change.ts';
 import { verbSchema } from './requests.ts';
-import { accepted, findTenant, notProvisioned, TENANT, TENANTS, tenantId } from './tenant-of.ts';
+import { accepted, notProvisioned, TENANT, TENANTS, tenantId } from './tenant-of.ts';
 import { rotateCredentials } from './verbs.ts';
 import { addressOf } from './view.ts';
 

@@ -4,10 +4,11 @@
  */
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import { findTenant } from '../access.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { parse } from '../edge.ts';
 import { changeSpec } from './change.ts';
-import { accepted, findTenant, notProvisioned, TENANT } from './tenant-of.ts';
+import { accepted, notProvisioned, TENANT } from './tenant-of.ts';
 import { refuseDeleted } from './verbs.ts';
 
 /** Body of `PUT /external-db-access`. */

@@ -7,11 +7,12 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import { getDomain } from 'tldts';
 import { z } from 'zod';
 import type { Tenant, TenantSpec } from '../../tenant/schema.ts';
+import { findTenant } from '../access.ts';
 import type { ApiDependencies, CertificateState } from '../dependencies.ts';
 import { askOutside, parse } from '../edge.ts';
 import { ApiError } from '../errors.ts';
 import { changeSpec } from './change.ts';
-import { accepted, appOf, findTenant, requireCloud, TENANT } from './tenant-of.ts';
+import { accepted, appOf, requireCloud, TENANT } from './tenant-of.ts';
 import { refuseDeleted } from './verbs.ts';
 import { addressOf } from './view.ts';
 

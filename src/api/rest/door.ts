@@ -3,7 +3,7 @@
  * only parses, finds the tenant, changes or reads it, and answers; none ever waits for Fly to do something.
  */
 import type { FastifyInstance } from 'fastify';
-import { identityOf, requireIdentity } from '../access.ts';
+import { findTenant, identityOf, requireIdentity, requireSubscription } from '../access.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { acceptJson, askOutside, parse } from '../edge.ts';
 import { collectRoutes, refuseOtherMethods } from '../routes.ts';
@@ -20,7 +20,7 @@ import { registryRoute } from './registry.ts';
 import { deploySchema, eventsHeadersSchema, eventsQuerySchema } from './requests.ts';
 import { revisionRoutes } from './revisions.ts';
 import { secretRoutes } from './secrets.ts';
-import { accepted, findTenant, TENANT } from './tenant-of.ts';
+import { accepted, TENANT } from './tenant-of.ts';
 import { tenantRoutes } from './tenants.ts';
 import { planView, statusView } from './view.ts';
 
@@ -61,6 +61,7 @@ function deployRoute(scope: FastifyInstance, dependencies: DoorDependencies): vo
   scope.post(`${TENANT}/deploy`, async (request, reply) => {
     const tenant = await findTenant(dependencies, request);
     const { image } = parse(deploySchema, request.body, 'the body');
+    await requireSubscription(dependencies, request, tenant);
     const ifMatch = request.headers['if-match'];
     const deployedBy = identityOf(request).subject;
     const changed = await deployImage(dependencies, { tenant, image, ifMatch, deployedBy, reply });

@@ -3,8 +3,9 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { machineEnvironment } from '../../tenant/environment.ts';
 import { hostname, internalHostname } from '../../tenant/names.ts';
+import { findTenant } from '../access.ts';
 import type { ApiDependencies } from '../dependencies.ts';
-import { appOf, findTenant, TENANT } from './tenant-of.ts';
+import { appOf, TENANT } from './tenant-of.ts';
 
 export const environmentAnswer = z.object({
   data: z.object({

@@ -5,13 +5,13 @@
  */
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import { identityOf } from '../access.ts';
+import { findTenant, identityOf } from '../access.ts';
 import type { ApiDependencies, LogLine, Platform } from '../dependencies.ts';
 import { askOutside, parse } from '../edge.ts';
 import { ApiError } from '../errors.ts';
 import type { Streams } from '../streams.ts';
 import { followLogs } from './log-stream.ts';
-import { findTenant, madeAppOf, requireCloud, TENANT } from './tenant-of.ts';
+import { madeAppOf, requireCloud, TENANT } from './tenant-of.ts';
 
 type LogDependencies = Pick<ApiDependencies, 'store' | 'clock' | 'platform' | 'cloudEnabled' | 'log'> & {
   readonly streams: Streams;

@@ -2,11 +2,12 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { z } from 'zod';
 import type { Tenant } from '../../tenant/schema.ts';
+import { findTenant } from '../access.ts';
 import type { ApiDependencies, MetricSeries } from '../dependencies.ts';
 import { askOutside, parse } from '../edge.ts';
 import { ApiError } from '../errors.ts';
 import { METRIC_NAMES, METRICS, type MetricName } from './metric-queries.ts';
-import { findTenant, madeAppOf, requireCloud, TENANT } from './tenant-of.ts';
+import { madeAppOf, requireCloud, TENANT } from './tenant-of.ts';
 
 type MetricsDependencies = Pick<ApiDependencies, 'store' | 'clock' | 'platform' | 'cloudEnabled'>;
 

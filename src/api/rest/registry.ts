@@ -6,9 +6,10 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { imageTag } from '../../tenant/names.ts';
+import { findTenant, requireSubscription, type GateDependencies } from '../access.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { askOutside } from '../edge.ts';
-import { findTenant, requireCloud, TENANT } from './tenant-of.ts';
+import { requireCloud, TENANT } from './tenant-of.ts';
 import { refuseDeleted } from './verbs.ts';
 
 /** Long enough for a first push over a slow line. */
@@ -34,15 +35,14 @@ export const registryTokenAnswer = registryToken.extend({ data: registryToken })
 
 export function registryRoute(
   scope: FastifyInstance,
-  dependencies: Pick<
-    ApiDependencies,
-    'store' | 'clock' | 'platform' | 'registryHost' | 'sharedRegistryApp' | 'cloudEnabled'
-  >,
+  dependencies: GateDependencies &
+    Pick<ApiDependencies, 'store' | 'platform' | 'registryHost' | 'sharedRegistryApp' | 'cloudEnabled'>,
 ): void {
   const { clock, platform, registryHost, sharedRegistryApp } = dependencies;
   scope.get(`${TENANT}/registry-token`, async (request, reply) => {
     const tenant = await findTenant(dependencies, request);
     requireCloud(dependencies);
+    await requireSubscription(dependencies, request, tenant);
     refuseDeleted(tenant, 'push to');
     const expiresAt = new Date(clock.now() + TOKEN_LIFETIME_MS).toISOString();
     const problem = `cannot make a registry token for tenant "${tenant.metadata.uid}": Fly does not answer`;

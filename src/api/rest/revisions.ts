@@ -7,19 +7,17 @@ import { z } from 'zod';
 import type { Revision } from '../../store/revisions.ts';
 import { parseImage, pinnedImage } from '../../tenant/image.ts';
 import type { Tenant } from '../../tenant/schema.ts';
-import { identityOf } from '../access.ts';
+import { findTenant, identityOf, requireSubscription, type GateDependencies } from '../access.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { askOutside, parse } from '../edge.ts';
 import { ApiError } from '../errors.ts';
 import { changeSpec } from './change.ts';
 import { deployAnswer, deployView, presentImage, recordPresent } from './deploy.ts';
-import { accepted, findTenant, requireCloud, TENANT } from './tenant-of.ts';
+import { accepted, requireCloud, TENANT } from './tenant-of.ts';
 import { deploy, refuseDeleted } from './verbs.ts';
 
-type RevisionDependencies = Pick<
-  ApiDependencies,
-  'store' | 'clock' | 'revisions' | 'resolveImage' | 'subdomainSuffix' | 'cloudEnabled'
->;
+type RevisionDependencies = GateDependencies &
+  Pick<ApiDependencies, 'store' | 'revisions' | 'resolveImage' | 'subdomainSuffix' | 'cloudEnabled'>;
 
 const RESOLVE_TIMEOUT_MS = 20_000;
 
@@ -54,6 +52,7 @@ export function revisionRoutes(scope: FastifyInstance, dependencies: RevisionDep
     const tenant = await findTenant(dependencies, request);
     requireCloud(dependencies);
     const wanted = parse(rollbackSchema, request.body, 'the body')?.revision;
+    await requireSubscription(dependencies, request, tenant);
     refuseDeleted(tenant, 'roll back');
     const target = choose(tenant, await revisions.list(tenant.metadata.uid), wanted);
     await refuseVanished(dependencies, reply, target);

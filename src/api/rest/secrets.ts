@@ -6,9 +6,9 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Tenant } from '../../tenant/schema.ts';
 import type { SecretRecord } from '../../vault/vault.ts';
+import { findTenant, tenantNotFound } from '../access.ts';
 import { parse } from '../edge.ts';
 import { ApiError } from '../errors.ts';
-import { tenantNotFound } from './change.ts';
 import { redeemBearer, type CredentialsDependencies } from './credentials.ts';
 import {
   isReserved,
@@ -17,7 +17,7 @@ import {
   setSecretsSchema,
   updateSecretSchema,
 } from './secret-rules.ts';
-import { findTenant, TENANT } from './tenant-of.ts';
+import { TENANT } from './tenant-of.ts';
 import { refuseDeleted } from './verbs.ts';
 
 const SECRETS = `${TENANT}/secrets`;

@@ -1,29 +1,14 @@
-/** Which tenant does a request speak of, and may the caller see it? Every route below `/tenants/{id}` begins here. */
+/** What do the routes below `/tenants/{id}` have in common? Their addresses, their 202, and what they refuse alike. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { TenantStore } from '../../store/store.ts';
 import { appName } from '../../tenant/names.ts';
 import type { Tenant } from '../../tenant/schema.ts';
-import { identityOf } from '../access.ts';
 import { parse } from '../edge.ts';
 import { ApiError } from '../errors.ts';
-import { entityTag, tenantNotFound } from './change.ts';
+import { entityTag } from './change.ts';
 
 export const TENANTS = '/api/v1/tenants';
 export const TENANT = `${TENANTS}/:id`;
-
-/** The tenant of the path, if the caller may see it. Throws ApiError `tenant_not_found` otherwise, and says no more. */
-export async function findTenant(
-  { store }: { readonly store: Pick<TenantStore, 'getByUid'> },
-  request: FastifyRequest,
-): Promise<Tenant> {
-  const id = tenantId(request);
-  const tenant = z.uuid().safeParse(id).success ? await store.getByUid(id.toLowerCase()) : undefined;
-  const identity = identityOf(request);
-  const visible = identity.role === 'operator' || tenant?.spec.owner === identity.customer;
-  if (tenant === undefined || !visible) throw tenantNotFound(id);
-  return tenant;
-}
 
 /** As it stands in the path. */
 export function tenantId(request: FastifyRequest): string {

@@ -1,18 +1,24 @@
 /** The tenant itself: made by operators, listed, read, changed, deleted; and the verbs that carry nothing but their name. */
 import type { FastifyInstance } from 'fastify';
 import type { Tenant, TenantSpec } from '../../tenant/schema.ts';
-import { identityOf } from '../access.ts';
+import {
+  findTenant,
+  identityOf,
+  requireSubscription,
+  requireWithinPlan,
+  type GateDependencies,
+} from '../access.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { asParameterError, parse } from '../edge.ts';
 import { ApiError } from '../errors.ts';
 import { changeSpec, deleteTenant, entityTag } from './change.ts';
 import { refuseBuiltIn } from './domains.ts';
 import { applyPatch, createSchema, listQuerySchema, newTenant, patchSchema, verbSchema } from './requests.ts';
-import { accepted, findTenant, TENANT, TENANTS } from './tenant-of.ts';
+import { accepted, TENANT, TENANTS } from './tenant-of.ts';
 import { activate, restart, retryProvision, suspend } from './verbs.ts';
 import { tenantView } from './view.ts';
 
-type TenantDependencies = Pick<ApiDependencies, 'store' | 'clock' | 'subdomainSuffix'>;
+type TenantDependencies = GateDependencies & Pick<ApiDependencies, 'store' | 'subdomainSuffix'>;
 
 /** Registers the tenant itself and the verbs. */
 export function tenantRoutes(scope: FastifyInstance, dependencies: TenantDependencies): void {
@@ -26,11 +32,13 @@ function collectionRoutes(scope: FastifyInstance, dependencies: TenantDependenci
 
   scope.get(TENANTS, async (request) => {
     const { limit, cursor } = parse(listQuerySchema, request.query, 'the query');
-    const identity = identityOf(request);
+    const { role, customer } = identityOf(request);
+    // Whoever is nobody's customer yet owns nothing.
+    if (role !== 'operator' && customer === undefined) return { data: [] };
     const query = {
       limit,
       ...(cursor !== undefined && { continue: cursor }),
-      ...(identity.role === 'customer' && { owner: identity.customer }),
+      ...(role !== 'operator' && customer !== undefined && { owner: customer }),
     };
     const list = await store.list(query).catch((error: unknown) => {
       throw asParameterError(error);
@@ -67,6 +75,9 @@ function itemRoutes(scope: FastifyInstance, dependencies: TenantDependencies): v
     const tenant = await findTenant(dependencies, request);
     const patch = parse(patchSchema, request.body, 'the body');
     refuseBuiltIn(patch.hostnames ?? [], subdomainSuffix);
+    if (patch.status === 'active') await requireSubscription(dependencies, request, tenant);
+    if (patch.memory_mb !== undefined)
+      await requireWithinPlan(dependencies, request, { tenant, memoryMb: patch.memory_mb });
     const ifMatch = request.headers['if-match'];
     const changed = await changeSpec({ store, tenant, ifMatch }, (now) => applyPatch(now, patch));
     return accepted(reply, changed).send({ data: tenantView(changed, subdomainSuffix) });
@@ -96,6 +107,7 @@ function verbRoutes(scope: FastifyInstance, dependencies: TenantDependencies): v
     scope.post(`${TENANT}/${name}`, async (request, reply) => {
       const tenant = await findTenant(dependencies, request);
       parse(verbSchema, request.body, 'the body');
+      if (name === 'activate') await requireSubscription(dependencies, request, tenant);
       const ifMatch = request.headers['if-match'];
       const changed = await changeSpec({ store, tenant, ifMatch }, (now) => change(now, clock.now()));
       return accepted(reply, changed).send(answer(changed));
