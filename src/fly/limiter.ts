@@ -53,7 +53,8 @@ interface Waiting {
 const MOST_BUCKETS = 20_000;
 
 export function createLimiter({ clock, longestWaitMs }: { clock: Clock; longestWaitMs: number }): Limiter {
-  const buckets = new LRUCache<string, Bucket>({ max: MOST_BUCKETS });
+  // A bound by size and not by number, for which room would be set aside at once.
+  const buckets = new LRUCache<string, Bucket>({ maxSize: MOST_BUCKETS, sizeCalculation: () => 1 });
 
   function bucketFor(key: string, rate: Rate): Bucket {
     const known = buckets.get(key);

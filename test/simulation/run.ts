@@ -1,0 +1,292 @@
+/**
+ * How is a history lived? First everything in it happens; then faults and people stop, and Fly must become what the
+ * specs want; then nothing may be written any more; at last every tenant is deleted, and nothing may be left.
+ */
+import { appOf } from '../../src/reconcilers/tenant/input.ts';
+import { appName } from '../../src/tenant/names.ts';
+import type { Tenant } from '../../src/tenant/schema.ts';
+import { differences, type AppView } from '../invariants/holdings.ts';
+import { createVerdicts, type Verdicts, type Violation } from '../invariants/invariant.ts';
+import { createSafety } from '../invariants/safety.ts';
+import { checkTold, contradictions, isReady, isStalled } from '../invariants/status.ts';
+import type { FlyCall } from './fly-http.ts';
+import type { History } from './history.ts';
+import { createKernel, EPOCH_MS, type Kernel } from './kernel.ts';
+import { createPeople, type People } from './people.ts';
+import { createScene, SETTINGS, type Scene } from './scene.ts';
+import { createTrace, type Trace } from './trace.ts';
+import type { Fault } from './wire.ts';
+
+/** What came of a history. */
+export interface Verdict {
+  readonly violations: readonly Violation[];
+  /** Equal for equal histories. */
+  readonly hash: string;
+  readonly lines: readonly string[];
+  /** How often each call site was called. */
+  readonly calls: ReadonlyMap<string, number>;
+  /** Faults that met a call. */
+  readonly hits: readonly Fault[];
+  readonly figures: Figures;
+}
+
+export interface Figures {
+  readonly virtualMs: number;
+  readonly turns: number;
+  readonly passes: number;
+  readonly checks: number;
+  /** From the end of all faults and edits until everything was as it should be; undefined: never. */
+  readonly healedMs: number | undefined;
+}
+
+/** After the last act, faults may still strike for so long. */
+const AFTERMATH_MS = 60_000;
+/** One slow sweep finds whatever the feed cannot tell; then a few attempts at the longest back-off. */
+const PATIENCE_MS = 900_000;
+/** Whatever was under way when everybody had gone must be over by then. */
+const LATE_MS = 60_000;
+/** So often a person helps a tenant that is stalled, before giving up on it. */
+const MOST_HELPS = 6;
+/** A certificate is issued, health checks pass: what is still told after all is as it should be. */
+const SETTLING_MS = 120_000;
+
+interface Stage {
+  readonly history: History;
+  readonly kernel: Kernel;
+  readonly scene: Scene;
+  readonly people: People;
+  readonly verdicts: Verdicts;
+  readonly trace: Trace;
+  /** Set by every commit and every change on Fly. */
+  readonly stir: { changed: boolean; commits: number; writes: number };
+}
+
+/** Lives the history from its beginning to its end. Rejects only for a fault of the rig itself. */
+export async function runHistory(
+  history: History,
+  options: { readonly keepTrace?: boolean } = {},
+): Promise<Verdict> {
+  const stage = raiseCurtain(history, options.keepTrace === true);
+  const { kernel, scene, people, verdicts, trace } = stage;
+  for (const act of history.acts)
+    scene.wire.outside.later(act.atMs, () => {
+      trace.add(`act ${act.do} ${'tenant' in act ? act.tenant : ''}`);
+      people.act(act);
+    });
+  const lastMs = history.acts.at(-1)?.atMs ?? 0;
+  await kernel.run({ limitMs: EPOCH_MS + lastMs + AFTERMATH_MS, done: () => isOver(stage, lastMs) });
+  people.heal();
+  const healedMs = await untilRest(stage);
+  if (healedMs !== undefined && history.quietMs > 0) await beQuiet(stage);
+  if (healedMs !== undefined) await sayFarewell(stage);
+  for (const line of scene.log)
+    checkTold(verdicts, { where: 'a log line', text: line, secrets: scene.vault.secrets });
+  verdicts.check('BUG', (scene.passes['bug'] ?? 0) === 0, () => bugs(scene));
+  return {
+    violations: verdicts.violations,
+    hash: trace.hash(),
+    lines: trace.lines,
+    calls: scene.wire.calls,
+    hits: scene.wire.hits,
+    figures: {
+      virtualMs: kernel.now() - EPOCH_MS,
+      turns: kernel.turns,
+      passes: Object.values(scene.passes).reduce((sum, count) => sum + count, 0),
+      checks: verdicts.checks,
+      healedMs,
+    },
+  };
+}
+
+/** Builds everything, with the watchers of what may never happen in place. */
+function raiseCurtain(history: History, keep: boolean): Stage {
+  const { seed, faults } = history;
+  const verdicts = createVerdicts();
+  const stir = { changed: true, commits: 0, writes: 0 };
+  const touched = new Set<string>();
+  const kernel = createKernel({ seed, onTurn: look });
+  const trace = createTrace({ now: kernel.now, keep });
+  const safety = createSafety({
+    verdicts,
+    settings: SETTINGS,
+    now: kernel.now,
+    secrets: () => scene.vault.secrets,
+    leftElsewhere: (uid) => leftElsewhere(scene, uid),
+  });
+
+  /** After every turn: what did it change on Fly? */
+  function look(): void {
+    if (touched.size === 0) return;
+    const names = [...touched];
+    touched.clear();
+    for (const name of names) {
+      stir.changed = true;
+      safety.appChanged(name, viewOf(scene, name));
+    }
+  }
+
+  const scene = createScene({
+    kernel,
+    trace,
+    seed,
+    faults,
+    latency: { factor: history.latency, ranges: { volumeUnbind: [0, 8_000] } },
+    // It would change Fly in the middle of the quiet.
+    autostop: history.quietMs === 0,
+    replicas: 1,
+    onCommit(change) {
+      stir.changed = true;
+      stir.commits += 1;
+      const { name, generation } = change.tenant.metadata;
+      trace.add(`${change.type} ${name} ${generation} ${change.tenant.status?.phase ?? ''}`);
+      safety.committed(change);
+    },
+    onFlyCall(call) {
+      trace.add(`${call.operation} -> ${call.status ?? 'nothing'}`);
+      if (!call.isWrite) return;
+      stir.writes += 1;
+      if ((call.status ?? 500) < 300) safety.wrote(writeOf(call));
+    },
+    onApp: (name) => void touched.add(name),
+    onRemoval: (operation, uid) => safety.wrote({ operation, app: appName(uid), target: uid }),
+  });
+  return { history, kernel, scene, people: createPeople({ kernel, scene, verdicts }), verdicts, trace, stir };
+}
+
+function viewOf(scene: Scene, name: string): AppView | undefined {
+  const { apps } = scene.interfere<{ apps: Record<string, AppView> }>('GET', `/world?app=${name}`);
+  return apps[name];
+}
+
+function writeOf({ operation, path }: FlyCall): { operation: string; app: string; target: string } {
+  const [, , , app = '', , target = app] = path.split('/').map(decodeURIComponent);
+  return { operation, app, target: target === 'acme' ? (path.split('/').at(-1) ?? '') : target };
+}
+
+/** Everything has happened that the history holds, and no fault waits for a call that may still come. */
+function isOver({ history, kernel, scene }: Stage, lastMs: number): boolean {
+  return (
+    kernel.now() > EPOCH_MS + lastMs && scene.wire.hits.length === history.faults.length && lastMs > 0
+  );
+}
+
+/** Runs until every tenant is as its spec wants it, helping those that a person must help. */
+async function untilRest(stage: Stage): Promise<number | undefined> {
+  const { kernel, stir, verdicts } = stage;
+  const startedMs = kernel.now();
+  let helps = 0;
+  const restless = (): readonly Tenant[] => stage.scene.tenants.list().items.filter((one) => !rests(stage, one));
+  for (;;) {
+    stir.changed = true;
+    const done = (): boolean => {
+      if (!stir.changed) return false;
+      stir.changed = false;
+      const tenants = restless();
+      return tenants.length === 0 || tenants.some(isStalled);
+    };
+    await kernel.run({ limitMs: startedMs + PATIENCE_MS, done });
+    const left = restless();
+    if (left.length === 0) return kernel.now() - startedMs;
+    const stalled = left.filter(isStalled);
+    if (stalled.length === 0 || helps === MOST_HELPS) {
+      const deleted = left.every(({ metadata }) => metadata.deletionTimestamp !== undefined);
+      verdicts.check(deleted ? 'E5' : 'E1', false, () => left.map((one) => complaint(stage, one)).join('; '));
+      return undefined;
+    }
+    helps += 1;
+    for (const tenant of stalled) help(stage, tenant);
+    // Whoever was helped has to notice it first.
+    await kernel.run({ limitMs: kernel.now() + 1_000 });
+  }
+}
+
+function rests(stage: Stage, tenant: Tenant): boolean {
+  if (tenant.metadata.deletionTimestamp !== undefined || !isReady(tenant)) return false;
+  return differences(tenant, viewOf(stage.scene, appOf(tenant)), SETTINGS).length === 0;
+}
+
+function complaint(stage: Stage, tenant: Tenant): string {
+  const { name, deletionTimestamp } = tenant.metadata;
+  const ready = tenant.status?.conditions?.find(({ type }) => type === 'Ready');
+  const differs = differences(tenant, viewOf(stage.scene, appOf(tenant)), SETTINGS);
+  const wish = deletionTimestamp === undefined ? 'is not as its spec wants it' : 'is not gone';
+  return [`tenant ${name} ${wish}`, ready?.message ?? 'it has no status', ...differs].join(': ');
+}
+
+/** What only a person can mend. Anything else that stalls a tenant is a violation of E2. */
+function help({ scene, people, verdicts }: Stage, tenant: Tenant): void {
+  const { name } = tenant.metadata;
+  const stalled = tenant.status?.conditions?.find(({ type }) => type === 'Stalled');
+  const reason = stalled?.reason ?? '';
+  const index = Number(name.slice(1));
+  if (reason === 'VolumeLost') {
+    const lost = /cannot find volume "([^"]+)"/.exec(stalled?.message ?? '')?.[1] ?? '';
+    people.act({ atMs: 0, do: 'edit', tenant: index, spec: { acknowledgedVolumeLoss: lost } });
+    return;
+  }
+  const refused = scene.wire.hits.some(({ fate }) => STALLING.has(fate));
+  const missing = reason === 'ImageNotFound';
+  verdicts.check('E2', refused || missing, () => `tenant ${name} is stalled: ${stalled?.message ?? ''}`);
+  people.act({ atMs: 0, do: 'retry', tenant: index });
+}
+
+/** Answers that say that the request itself is wrong, or that it may not be made. */
+const STALLING: ReadonlySet<string> = new Set(['400', '403', '422', '403 quota']);
+
+/** E7: where nothing is left to do, nothing is written, neither to Fly nor to the store. */
+async function beQuiet({ history, kernel, scene, stir, verdicts }: Stage): Promise<void> {
+  await kernel.run({ limitMs: kernel.now() + SETTLING_MS });
+  const { commits, writes } = stir;
+  await kernel.run({ limitMs: kernel.now() + history.quietMs });
+  const made = [stir.commits - commits, stir.writes - writes] as const;
+  verdicts.check('E7', made[0] === 0, () => `${made[0]} commits although nothing changed`);
+  verdicts.check('E7', made[1] === 0, () => `${made[1]} writes to Fly although nothing changed`);
+  for (const tenant of scene.tenants.list().items) {
+    const contradictory = contradictions(tenant);
+    verdicts.check('E1', contradictory.length === 0, () => `${tenant.metadata.name}: ${contradictory.join(', ')}`);
+  }
+}
+
+/** E5: everything is deleted, and nothing is left of it, also of what was still under way. */
+async function sayFarewell(stage: Stage): Promise<void> {
+  const { kernel, scene, people, stir, verdicts } = stage;
+  const tenants = scene.tenants.list().items;
+  for (const { metadata } of tenants)
+    people.act({ atMs: 0, do: 'delete', tenant: Number(metadata.name.slice(1)) });
+  await kernel.run({
+    limitMs: kernel.now() + PATIENCE_MS,
+    done() {
+      if (!stir.changed) return false;
+      stir.changed = false;
+      return scene.tenants.list().items.length === 0;
+    },
+  });
+  const left = scene.tenants.list().items;
+  verdicts.check('E5', left.length === 0, () => left.map((tenant) => complaint(stage, tenant)).join('; '));
+  await kernel.run({ limitMs: kernel.now() + LATE_MS });
+  checkNothingLeft(stage);
+}
+
+function checkNothingLeft({ scene, verdicts }: Stage): void {
+  const kept = new Set([SETTINGS.sharedRegistryApp, ...scene.orphans]);
+  const apps = Object.keys(scene.world.state.apps).filter((name) => !kept.has(name));
+  verdicts.check('E5', apps.length === 0, () => `left on Fly: ${apps.join(', ')}`);
+  for (const uid of scene.uids) {
+    if (scene.orphans.has(appName(uid))) continue;
+    const left = leftElsewhere(scene, uid);
+    verdicts.check('E5', left.length === 0, () => `left of a tenant that is gone: ${left.join(', ')}`);
+  }
+}
+
+function leftElsewhere({ vault, databases }: Scene, uid: string): string[] {
+  const { roleExists, databaseExists } = databases.describe(uid);
+  return [
+    ...(vault.describe(uid) === undefined ? [] : ['its secrets']),
+    ...(roleExists ? ['its role'] : []),
+    ...(databaseExists ? ['its database'] : []),
+  ];
+}
+
+function bugs({ log }: Scene): string {
+  return log.find((line) => line.includes('"reason":"Bug"'))?.slice(0, 500) ?? 'a bug that was not logged';
+}
