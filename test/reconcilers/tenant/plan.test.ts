@@ -343,6 +343,18 @@ describe('what was asked for a moment ago', () => {
     expect(kinds(state, LATER)).toContain(kind);
   });
 
+  it.each([
+    ['its image is taken out of the spec', { image: undefined }],
+    ['the tenant is suspended', { state: 'Suspended' }],
+  ])('is waited for also when it is not wanted any more: %s', (_, spec) => {
+    const { tenant } = edited(asked('machine'), spec);
+    const image =
+      spec.image === undefined && 'image' in spec ? { state: 'none' as const } : running.observed.image;
+    const state = { tenant, observed: { ...running.observed, machines: [], image } };
+    expect(reasons(state, NOW)).toContain('MachineNotVisibleYet');
+    expect(reasons(state, LATER)).toEqual([]);
+  });
+
   it('is waited for by address: the other address is allocated meanwhile', () => {
     const steps = plan(asked('v6'), NOW).steps.filter(({ kind }) => kind === 'allocateAddress');
     expect(steps.map((step) => 'type' in step && step.type)).toEqual(['shared_v4']);
@@ -584,6 +596,15 @@ describe('an adopted app with more than one machine', () => {
     const state = { tenant, observed: { ...observed, app, machines: strangers } };
     expect(reasons(state)).toEqual(['AdoptionAmbiguous']);
     expect(kinds(state)).not.toContain('createMachine');
+  });
+});
+
+describe('a certificate that was requested a moment ago', () => {
+  it('is looked at again soon, although the answer to the request tells no age', () => {
+    const { tenant, observed } = running;
+    const certificates = observed.certificates.map(({ hostname }) => ({ hostname, status: 'pending' }));
+    const { certificate } = plan({ tenant, observed: { ...observed, certificates } }, NOW).parts;
+    expect(certificate.recheckMs).toBe(10_000);
   });
 });
 
