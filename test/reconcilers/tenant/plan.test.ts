@@ -609,6 +609,18 @@ describe('a certificate that was requested a moment ago', () => {
 });
 
 describe('the journal', () => {
+  it('that a clock wrote which was set back since begins its grace anew, and holds nothing up for an hour', () => {
+    const { tenant } = running;
+    const hour = 3_600_000;
+    const requested = { app: new Date(NOW + hour).toISOString() };
+    const state = { ...running, tenant: { ...tenant, status: { ...tenant.status, requested } } };
+    expect(statusOf(state, NOW).requested).toEqual({ app: new Date(NOW).toISOString() });
+    const lost = { ...state, observed: empty(tenant) };
+    expect(plan(lost, NOW).parts.app.wait?.reason).toBe('AppNotVisibleYet');
+    const later = { ...lost, tenant: { ...tenant, status: statusOf(lost, NOW) } };
+    expect(kinds(later, NOW + 2 * UNNAMED_GRACE_MS)).toContain('createApp');
+  });
+
   it('forgets certificates that are neither wanted nor there, so that it stays small', () => {
     const hostnames = ['old.example.com'];
     const before = converge(fresh({ hostnames }));
