@@ -69,9 +69,7 @@ export function createSafety(options: SafetyOptions): Safety {
 
   /** Whether any state of the tenant that is recent enough meets the condition. */
   function recently(known: Known, holds: (tenant: Tenant) => boolean): boolean {
-    return known.past.some(
-      ({ tenant, untilMs }) => untilMs > options.now() - JUSTIFIED_MS && holds(tenant),
-    );
+    return known.past.some(({ tenant, untilMs }) => untilMs > options.now() - JUSTIFIED_MS && holds(tenant));
   }
 
   function remember(tenant: Tenant): Known {
@@ -99,7 +97,6 @@ export function createSafety(options: SafetyOptions): Safety {
     const { tenant } = known;
     const ready = findCondition(tenant.status?.conditions, 'Ready');
     if (ready?.status !== 'True' || ready === findCondition(before?.status?.conditions, 'Ready')) return;
-    match(known);
     verdicts.check(
       'S9',
       known.matchedGeneration >= ready.observedGeneration,
@@ -148,6 +145,7 @@ export function createSafety(options: SafetyOptions): Safety {
   return {
     committed({ type, before, tenant, events }) {
       const known = remember(tenant);
+      match(known);
       checkTransition(verdicts, before, tenant);
       checkReady(known, before);
       if (type !== 'ADDED') checkRelease(known, before);
@@ -169,7 +167,11 @@ export function createSafety(options: SafetyOptions): Safety {
         ...liveVolumes(app).filter((volume) => volume.name !== VOLUME_NAME),
       ];
       verdicts.check('S1', machines.length <= 1, () => `${name} has ${machines.length} live machines`);
-      verdicts.check('S3', foreign.length === 0, () => `${name} has ${foreign[0]?.id ?? ''} without our mark`);
+      verdicts.check(
+        'S3',
+        foreign.length === 0,
+        () => `${name} has ${foreign[0]?.id ?? ''} without our mark`,
+      );
       checkVolumes(known, app);
       match(known);
     },

@@ -43,9 +43,16 @@ export function checkTransition(verdicts: Verdicts, before: Tenant | undefined, 
     if (previous === undefined) continue;
     const flipped = previous.status !== condition.status;
     const moved = previous.lastTransitionTime !== condition.lastTransitionTime;
-    verdicts.check('S10', flipped || !moved, () => `${condition.type} of tenant ${name} moved without a flip`);
-    verdicts.check('S9', condition.observedGeneration >= previous.observedGeneration, () =>
-      `${condition.type} of tenant ${name} speaks of an older generation than before`);
+    verdicts.check(
+      'S10',
+      flipped || !moved,
+      () => `${condition.type} of tenant ${name} moved without a flip`,
+    );
+    verdicts.check(
+      'S9',
+      condition.observedGeneration >= previous.observedGeneration,
+      () => `${condition.type} of tenant ${name} speaks of an older generation than before`,
+    );
   }
 }
 

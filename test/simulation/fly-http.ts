@@ -74,8 +74,7 @@ function begin(options: FlyHttpOptions, waiting: Waiting): void {
     return;
   }
   const caller = listen(process, waiting);
-  const delayMs =
-    fate === 'effect-late' ? request.timeoutMs + kernel.draw(OVERDUE_MS) : kernel.draw(FAR_MS);
+  const delayMs = fate === 'effect-late' ? request.timeoutMs + kernel.draw(OVERDUE_MS) : kernel.draw(FAR_MS);
   const call = { operation, isWrite: request.method !== 'GET' && request.method !== 'HEAD' };
   if (fate === 'request-lost') return;
   wire.outside.later(delayMs, () => {

@@ -22,7 +22,12 @@ export function grandTour(seed: number): History {
     { atMs: 0, do: 'create', tenant: 0, spec: { image: imageNamed('hello'), hostnames: ['first.test'] } },
     { atMs: at, do: 'restart', tenant: 0 },
     { atMs: at, do: 'rotate', tenant: 0 },
-    { atMs: 2 * at, do: 'edit', tenant: 0, spec: { memoryMb: 1024, volumeGb: 3, hostnames: ['second.test'] } },
+    {
+      atMs: 2 * at,
+      do: 'edit',
+      tenant: 0,
+      spec: { memoryMb: 1024, volumeGb: 3, hostnames: ['second.test'] },
+    },
     { atMs: 3 * at, do: 'edit', tenant: 0, spec: { state: 'Suspended' } },
     { atMs: 4 * at, do: 'edit', tenant: 0, spec: { state: 'Running', image: imageNamed('world') } },
     { atMs: 5 * at, do: 'destroy-machine', tenant: 0 },
@@ -70,13 +75,18 @@ function drawImage(chance: Chance): string {
   return imageNamed(pick(chance, ['hello', 'hello', 'hello', 'world']));
 }
 
-const EDITS: readonly [(chance: Chance) => Partial<TenantSpec>, ...((chance: Chance) => Partial<TenantSpec>)[]] = [
+const EDITS: readonly [
+  (chance: Chance) => Partial<TenantSpec>,
+  ...((chance: Chance) => Partial<TenantSpec>)[],
+] = [
   (chance) => ({ image: drawImage(chance) }),
   (chance) => ({ memoryMb: pick(chance, [256, 512, 1024, 2048] as const) }),
   (chance) => ({ volumeGb: pick(chance, [1, 2, 3, 5]) }),
   () => ({ state: 'Suspended' }),
   () => ({ state: 'Running' }),
-  (chance) => ({ hostnames: pick(chance, [[], ['first.test'], ['second.test'], ['first.test', 'third.test']]) }),
+  (chance) => ({
+    hostnames: pick(chance, [[], ['first.test'], ['second.test'], ['first.test', 'third.test']]),
+  }),
   (chance) => ({ env: { LEVEL: pick(chance, ['a', 'b']) } }),
   (chance) => ({ deletionPolicy: pick(chance, ['Delete', 'Orphan'] as const) }),
 ];
@@ -142,7 +152,12 @@ function drawFault(chance: Chance, sites: Sites): Fault {
   return { site, occurrence: 1 + Math.floor(nextRandom(chance) * most), fate: grave };
 }
 
-const GRAVE: readonly [Fate, ...Fate[]] = ['crash-on-effect', 'crash-after-answer', 'answer-lost', 'effect-late'];
+const GRAVE: readonly [Fate, ...Fate[]] = [
+  'crash-on-effect',
+  'crash-after-answer',
+  'answer-lost',
+  'effect-late',
+];
 
 /** Whether a call to the site changes nothing. */
 export function isRead(site: string): boolean {

@@ -12,7 +12,12 @@ export type TenantAct =
   /** Takes the image out of the spec. */
   | { readonly do: 'undeploy'; readonly tenant: number }
   | { readonly do: 'restart' | 'retry' | 'rotate'; readonly tenant: number }
-  | { readonly do: 'set-secret'; readonly tenant: number; readonly name: string; readonly value: string | null }
+  | {
+      readonly do: 'set-secret';
+      readonly tenant: number;
+      readonly name: string;
+      readonly value: string | null;
+    }
   | { readonly do: 'delete'; readonly tenant: number }
   /** Asks for what the schema or a rule forbids. */
   | { readonly do: 'misedit'; readonly tenant: number; readonly spec: Readonly<Record<string, unknown>> };

@@ -126,7 +126,10 @@ function create(scene: Scene, { tenant: index, spec }: Extract<TenantAct, { do: 
 /** D3: what is not allowed is refused, and leaves no trace. */
 function misedit(
   { scene, verdicts }: PeopleOptions,
-  { current, spec }: { readonly current: Tenant | undefined; readonly spec: Readonly<Record<string, unknown>> },
+  {
+    current,
+    spec,
+  }: { readonly current: Tenant | undefined; readonly spec: Readonly<Record<string, unknown>> },
 ): void {
   if (current === undefined) return;
   const before = scene.tenants.revision;
@@ -137,7 +140,11 @@ function misedit(
   } catch (error) {
     refused = error instanceof InvalidError;
   }
-  verdicts.check('D3', refused && scene.tenants.revision === before, () => `${JSON.stringify(spec)} was taken`);
+  verdicts.check(
+    'D3',
+    refused && scene.tenants.revision === before,
+    () => `${JSON.stringify(spec)} was taken`,
+  );
 }
 
 const FLY_ACTS: Readonly<Record<FlyAct['do'], (scene: Scene, name: string, app: AppView) => void>> = {
@@ -160,7 +167,10 @@ const FLY_ACTS: Readonly<Record<FlyAct['do'], (scene: Scene, name: string, app: 
     changeByHand(scene, name, ({ secrets }) => {
       const [first, ...rest] = secrets.face.secrets;
       if (first !== undefined)
-        secrets.face = { version: secrets.face.version + 1, secrets: [{ ...first, digest: 'other' }, ...rest] };
+        secrets.face = {
+          version: secrets.face.version + 1,
+          secrets: [{ ...first, digest: 'other' }, ...rest],
+        };
     }),
   'lose-volume': (scene, _, app) => {
     for (const { id } of app.volumes) if (id !== '') scene.interfere('POST', `/volumes/${id}/destroy`);

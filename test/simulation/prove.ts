@@ -68,7 +68,8 @@ async function replay(history: History): Promise<void> {
 
 async function tell(history: History, { violations }: Verdict): Promise<void> {
   say(`seed ${history.seed} fails:`);
-  for (const { invariant, message } of violations) say(`  ${invariant} (${INVARIANTS[invariant]}): ${message}`);
+  for (const { invariant, message } of violations)
+    say(`  ${invariant} (${INVARIANTS[invariant]}): ${message}`);
   const [first] = violations;
   if (first === undefined) return;
   say(`  the shortest history that still breaks ${first.invariant}:`);

@@ -165,9 +165,7 @@ function writeOf({ operation, path }: FlyCall): { operation: string; app: string
 
 /** Everything has happened that the history holds, and no fault waits for a call that may still come. */
 function isOver({ history, kernel, scene }: Stage, lastMs: number): boolean {
-  return (
-    kernel.now() > EPOCH_MS + lastMs && scene.wire.hits.length === history.faults.length && lastMs > 0
-  );
+  return kernel.now() > EPOCH_MS + lastMs && scene.wire.hits.length === history.faults.length && lastMs > 0;
 }
 
 /** Runs until every tenant is as its spec wants it, helping those that a person must help. */
@@ -175,7 +173,8 @@ async function untilRest(stage: Stage): Promise<number | undefined> {
   const { kernel, stir, verdicts } = stage;
   const startedMs = kernel.now();
   let helps = 0;
-  const restless = (): readonly Tenant[] => stage.scene.tenants.list().items.filter((one) => !rests(stage, one));
+  const restless = (): readonly Tenant[] =>
+    stage.scene.tenants.list().items.filter((one) => !rests(stage, one));
   for (;;) {
     stir.changed = true;
     const done = (): boolean => {
@@ -235,7 +234,7 @@ const STALLING: ReadonlySet<string> = new Set(['400', '403', '422', '403 quota']
 
 /** E7: where nothing is left to do, nothing is written, neither to Fly nor to the store. */
 async function beQuiet({ history, kernel, scene, stir, verdicts }: Stage): Promise<void> {
-  await kernel.run({ limitMs: kernel.now() + SETTLING_MS });
+  await kernel.run({ limitMs: kernel.now() + SETTLING_MS * Math.max(1, history.latency) });
   const { commits, writes } = stir;
   await kernel.run({ limitMs: kernel.now() + history.quietMs });
   const made = [stir.commits - commits, stir.writes - writes] as const;
@@ -243,7 +242,11 @@ async function beQuiet({ history, kernel, scene, stir, verdicts }: Stage): Promi
   verdicts.check('E7', made[1] === 0, () => `${made[1]} writes to Fly although nothing changed`);
   for (const tenant of scene.tenants.list().items) {
     const contradictory = contradictions(tenant);
-    verdicts.check('E1', contradictory.length === 0, () => `${tenant.metadata.name}: ${contradictory.join(', ')}`);
+    verdicts.check(
+      'E1',
+      contradictory.length === 0,
+      () => `${tenant.metadata.name}: ${contradictory.join(', ')}`,
+    );
   }
 }
 

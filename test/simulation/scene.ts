@@ -140,7 +140,18 @@ export function createScene(options: SceneOptions): Scene {
     births += 1;
     const process = kernel.spawn(`daemon-${births}`);
     trace.add(`${process.name} starts`);
-    const loop = startLoop({ ...options, process, wire, exchange, tenants, vault, databases, watches, metrics, logger });
+    const loop = startLoop({
+      ...options,
+      process,
+      wire,
+      exchange,
+      tenants,
+      vault,
+      databases,
+      watches,
+      metrics,
+      logger,
+    });
     daemons.push({ process, loop });
   }
 
@@ -154,7 +165,12 @@ export function createScene(options: SceneOptions): Scene {
 
   function interfere<T>(method: string, path: string, body?: unknown): T {
     const [pathname = '', query = ''] = path.split('?');
-    const request = { method, path: `/_simulator${pathname}`, query: new URLSearchParams(query), headers: {} };
+    const request = {
+      method,
+      path: `/_simulator${pathname}`,
+      query: new URLSearchParams(query),
+      headers: {},
+    };
     const answer = control(
       world,
       body === undefined ? request : { ...request, body: JSON.stringify(body) },
@@ -196,7 +212,7 @@ function startLoop(parts: LoopParts): Loop {
   const { clock } = process;
   const loop = createLoop({
     store: createStorePort(parts.tenants, {
-      call: (operation, perform) => wire.call(process, `store.${operation}`, perform),
+      call: (operation, perform) => wire.call(process, { site: `store.${operation}` }, perform),
       news: (wanted) => parts.watches.news(process, wanted),
       now: () => clock.now(),
     }),
@@ -223,12 +239,14 @@ function startLoop(parts: LoopParts): Loop {
 
 function vaultOverWire({ process, wire, vault, onRemoval }: LoopParts): Vault {
   const call = <T>(operation: string, perform: () => T): Promise<T> =>
-    wire.call(process, `vault.${operation}`, perform);
+    wire.call(process, { site: `vault.${operation}` }, perform);
+  const change = <T>(operation: string, perform: () => T): Promise<T> =>
+    wire.call(process, { site: `vault.${operation}`, transaction: true }, perform);
   return {
     describe: (uid) => call('describe', () => vault.describe(uid)),
-    generate: (uid) => call('generate', () => vault.generate(uid)),
-    rotate: (uid, requestedAt) => call('rotate', () => vault.rotate(uid, requestedAt)),
-    set: (uid, values) => call('set', () => vault.set(uid, values)),
+    generate: (uid) => change('generate', () => vault.generate(uid)),
+    rotate: (uid, requestedAt) => change('rotate', () => vault.rotate(uid, requestedAt)),
+    set: (uid, values) => change('set', () => vault.set(uid, values)),
     reveal: (uid) => call('reveal', () => vault.reveal(uid)),
     recordApplied: (uid, applied) => call('recordApplied', () => vault.recordApplied(uid, applied)),
     forget: (uid) =>
@@ -240,15 +258,16 @@ function vaultOverWire({ process, wire, vault, onRemoval }: LoopParts): Vault {
 }
 
 function databasesOverWire({ process, wire, databases, onRemoval }: LoopParts): TenantDatabases {
-  const call = <T>(operation: string, perform: (share: number) => T): Promise<T> =>
-    wire.call(process, `databases.${operation}`, perform);
+  const alone = <T>(operation: string, lock: string, perform: (share: number) => T): Promise<T> =>
+    wire.call(process, { site: `databases.${operation}`, lock }, perform);
   return {
-    describe: (uid) => call('describe', () => databases.describe(uid)),
-    create: (uid, credentials) => call('create', (share) => databases.create(uid, credentials, share)),
+    describe: (uid, { afterOthers = false } = {}) =>
+      alone('describe', afterOthers ? uid : '', () => databases.describe(uid)),
+    create: (uid, credentials) => alone('create', uid, (share) => databases.create(uid, credentials, share)),
     setPassword: (uid, credentials) =>
-      call('setPassword', (share) => databases.setPassword(uid, credentials, share)),
+      alone('setPassword', uid, (share) => databases.setPassword(uid, credentials, share)),
     drop: (uid) =>
-      call('drop', (share) => {
+      alone('drop', uid, (share) => {
         onRemoval('databases.drop', uid);
         databases.drop(uid, share);
       }),

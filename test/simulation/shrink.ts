@@ -28,7 +28,7 @@ export async function shrink(history: History, invariant: InvariantId): Promise<
 
   async function without(key: 'acts' | 'faults'): Promise<void> {
     for (let size = Math.ceil(shortest[key].length / 2); size >= 1; size = Math.floor(size / 2)) {
-      for (let from = 0; from < shortest[key].length; ) {
+      for (let from = 0; from < shortest[key].length;) {
         const rest = [...shortest[key].slice(0, from), ...shortest[key].slice(from + size)];
         if (!(await tryWith({ ...shortest, [key]: rest }))) from += size;
       }
@@ -37,7 +37,7 @@ export async function shrink(history: History, invariant: InvariantId): Promise<
 
   await tryWith({ ...shortest, latency: 0 });
   await tryWith({ ...shortest, quietMs: 0 });
-  for (let before = -1; before !== lengthOf(shortest) && attempts < MOST_ATTEMPTS; ) {
+  for (let before = -1; before !== lengthOf(shortest) && attempts < MOST_ATTEMPTS;) {
     before = lengthOf(shortest);
     await without('faults');
     await without('acts');

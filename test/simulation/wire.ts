@@ -16,11 +16,23 @@ export interface Fault {
   readonly fate: Fate;
 }
 
+/** What a database makes of the statements of one call. */
+export interface Statements {
+  /** One at a time for each such lock, also of those whose callers have gone. */
+  readonly lock?: string;
+  /** A transaction of several statements: without its caller it is rolled back, and never comes late. */
+  readonly transaction?: true;
+}
+
 export interface Wire {
   /** A call begins: counts it, and says what is to become of it. Undefined: what usually does. */
   begin(process: Process, site: string): Fate | undefined;
   /** A call to a database, or to what keeps its state in one. `share`: how much of the work gets done, 1 for all. */
-  call<T>(process: Process, site: string, perform: (share: number) => T): Promise<T>;
+  call<T>(
+    process: Process,
+    call: { readonly site: string } & Statements,
+    perform: (share: number) => T,
+  ): Promise<T>;
   /** Kills the process now. */
   crash(process: Process): void;
   /** Kills the process once it has done what it can do without another call. */
@@ -39,7 +51,7 @@ export interface Wire {
 const LOCAL_MS = [1, 4] as const;
 /** When a caller of a database gives up. */
 const PATIENCE_MS = 15_000;
-/** How long after that an effect may still come. */
+/** How long a statement goes on at the server after its connection was lost: less than its time-out there. */
 const OVERDUE_MS = [500, 10_000] as const;
 
 export function createWire(options: {
@@ -53,6 +65,8 @@ export function createWire(options: {
   const outside = kernel.spawn('outside');
   const calls = new Map<string, number>();
   const hits: Fault[] = [];
+  /** Until when each lock is held by a statement whose caller has gone. */
+  const locks = new Map<string, number>();
   let healed = false;
 
   function begin(process: Process, site: string): Fate | undefined {
@@ -77,12 +91,16 @@ export function createWire(options: {
     process.later(0, () => crash(process));
   }
 
-  function call<T>(process: Process, site: string, perform: (share: number) => T): Promise<T> {
+  function call<T>(
+    process: Process,
+    { site, lock = '', transaction }: { readonly site: string } & Statements,
+    perform: (share: number) => T,
+  ): Promise<T> {
     const fate = begin(process, site);
     return new Promise((resolve, reject) => {
       const fail = (afterMs: number, kind: 'unavailable' | 'busy' = 'unavailable'): void =>
         void process.later(afterMs, () => reject(new DatabaseError(WORDS[kind], { kind })));
-      const there = kernel.draw(LOCAL_MS);
+      const there = kernel.draw(LOCAL_MS) + Math.max(0, (locks.get(lock) ?? 0) - kernel.now());
       const back = kernel.draw(LOCAL_MS);
       const work = (delayMs: number, then: (outcome: () => T) => void, share = 1): void =>
         void outside.later(delayMs, () => then(settled(() => perform(share))));
@@ -108,10 +126,14 @@ export function createWire(options: {
           work(there, () => undefined);
           fail(PATIENCE_MS);
           return;
-        case 'effect-late':
-          work(PATIENCE_MS + kernel.draw(OVERDUE_MS), () => undefined);
-          fail(PATIENCE_MS);
+        case 'effect-late': {
+          const lateMs = there + kernel.draw(OVERDUE_MS);
+          fail(there + back);
+          if (transaction) return;
+          if (lock !== '') locks.set(lock, kernel.now() + lateMs);
+          work(lateMs, () => undefined);
           return;
+        }
         case 'unavailable':
         case 'busy':
           fail(there + back, fate);

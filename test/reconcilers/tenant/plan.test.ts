@@ -348,8 +348,7 @@ describe('what was asked for a moment ago', () => {
     ['the tenant is suspended', { state: 'Suspended' }],
   ])('is waited for also when it is not wanted any more: %s', (_, spec) => {
     const { tenant } = edited(asked('machine'), spec);
-    const image =
-      spec.image === undefined && 'image' in spec ? { state: 'none' as const } : running.observed.image;
+    const image = 'image' in spec ? ({ state: 'none' } as const) : running.observed.image;
     const state = { tenant, observed: { ...running.observed, machines: [], image } };
     expect(reasons(state, NOW)).toContain('MachineNotVisibleYet');
     expect(reasons(state, LATER)).toEqual([]);

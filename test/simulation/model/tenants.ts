@@ -114,9 +114,7 @@ export function createModelTenants(options: ModelTenantsOptions): ModelTenants {
       const { metadata, spec } = admitNew(tenant);
       const { namespace, name } = tenant.metadata;
       if (tenants.has(keyOf(tenant.metadata)))
-        throw new AlreadyExistsError(
-          `cannot create tenant "${keyOf(tenant.metadata)}": it exists already`,
-        );
+        throw new AlreadyExistsError(`cannot create tenant "${keyOf(tenant.metadata)}": it exists already`);
       const fixed = { name, namespace, uid: options.newUid(), resourceVersion: '0', generation: 1 };
       const after: Tenant = {
         apiVersion: API_VERSION,
