@@ -77,7 +77,8 @@ export function createLimiter({ clock, longestWaitMs }: { clock: Clock; longestW
       next.finish({ outcome: 'granted', waitedMs: time() - next.since });
     }
     if (bucket.queue.length === 0) return;
-    bucket.cancelTimer = clock.setTimer(waitFor(bucket, 1, time()), () => drain(bucket));
+    // At least a millisecond: a token that lacks less than the clock can tell would be waited for in no time, for ever.
+    bucket.cancelTimer = clock.setTimer(Math.max(1, waitFor(bucket, 1, time())), () => drain(bucket));
   }
 
   function enqueue(bucket: Bucket, signal: AbortSignal): Promise<Turn> {

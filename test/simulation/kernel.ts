@@ -58,6 +58,9 @@ interface Program {
   stalledUntilMs: number;
 }
 
+/** More turns than this at one instant are a loop in which no time passes. */
+const MOST_TURNS_AT_ONCE = 100_000;
+
 /** `onTurn` is called after every turn, when everything that it set off has come to rest. */
 export function createKernel(options: { readonly seed: number; readonly onTurn?: () => void }): Kernel {
   const chance = { random: options.seed | 0 };
@@ -65,6 +68,7 @@ export function createKernel(options: { readonly seed: number; readonly onTurn?:
   let nowMs = EPOCH_MS;
   let orders = 0;
   let turns = 0;
+  let atOnce = 0;
 
   function schedule(owner: Program, atMs: number, run: () => void): Event {
     const event: Event = { atMs, order: orders++, owner, run };
@@ -107,6 +111,8 @@ export function createKernel(options: { readonly seed: number; readonly onTurn?:
         schedule(owner, owner.stalledUntilMs, event.run);
         continue;
       }
+      atOnce = event.atMs > nowMs ? 0 : atOnce + 1;
+      if (atOnce > MOST_TURNS_AT_ONCE) throw new Error('time stands still: something wakes itself at once');
       nowMs = Math.max(nowMs, event.atMs);
       turns += 1;
       event.run();

@@ -15,8 +15,6 @@ export interface People {
   act(act: Act): void;
   /** The tenant as the store has it; undefined before it was made and after it is gone. */
   tenant(index: number): Tenant | undefined;
-  /** Ends everything that lasts: outages, full hosts, deaf watches. */
-  heal(): void;
 }
 
 export interface PeopleOptions {
@@ -98,12 +96,6 @@ export function createPeople(options: PeopleOptions): People {
       if ('tenant' in act && isFlyAct(act)) interfere(scene, tenant(act.tenant), act.do);
       else if ('tenant' in act) actOnTenant(act);
       else strike(options, act);
-    },
-    heal() {
-      scene.wire.heal();
-      scene.interfere('POST', '/outage', { kind: 'off' });
-      scene.interfere('POST', '/regions/iad', { capacity: 'ok' });
-      scene.disturbWatches('none');
     },
   };
 }

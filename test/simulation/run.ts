@@ -1,6 +1,7 @@
 /**
- * How is a history lived? First everything in it happens; then faults and people stop, and Fly must become what the
- * specs want; then nothing may be written any more; at last every tenant is deleted, and nothing may be left.
+ * How is a history lived? First everybody does in it what they do; when they have stopped, Fly must become what the
+ * specs want, whatever faults may still strike; then nothing may be written any more; at last every tenant is deleted,
+ * and nothing may be left.
  */
 import { appOf } from '../../src/reconcilers/tenant/input.ts';
 import { appName } from '../../src/tenant/names.ts';
@@ -35,16 +36,14 @@ export interface Figures {
   readonly turns: number;
   readonly passes: number;
   readonly checks: number;
-  /** From the end of all faults and edits until everything was as it should be; undefined: never. */
+  /** From the last act until everything was as it should be; undefined: never. */
   readonly healedMs: number | undefined;
 }
 
-/** After the last act, faults may still strike for so long. */
-const AFTERMATH_MS = 60_000;
 /** One slow sweep finds whatever the feed cannot tell; then a few attempts at the longest back-off. */
 const PATIENCE_MS = 900_000;
-/** Whatever was under way when everybody had gone must be over by then. */
-const LATE_MS = 60_000;
+/** Whatever was under way when everybody had gone is over by then. */
+const LATE_MS = { usually: 5_000, overdue: 60_000 };
 /** So often a person helps a tenant that is stalled, before giving up on it. */
 const MOST_HELPS = 6;
 /** A certificate is issued, health checks pass: what is still told after all is as it should be. */
@@ -74,8 +73,7 @@ export async function runHistory(
       people.act(act);
     });
   const lastMs = history.acts.at(-1)?.atMs ?? 0;
-  await kernel.run({ limitMs: EPOCH_MS + lastMs + AFTERMATH_MS, done: () => isOver(stage, lastMs) });
-  people.heal();
+  await kernel.run({ limitMs: EPOCH_MS + lastMs });
   const healedMs = await untilRest(stage);
   if (healedMs !== undefined && history.quietMs > 0) await beQuiet(stage);
   if (healedMs !== undefined) await sayFarewell(stage);
@@ -163,11 +161,6 @@ function writeOf({ operation, path }: FlyCall): { operation: string; app: string
   return { operation, app, target: target === 'acme' ? (path.split('/').at(-1) ?? '') : target };
 }
 
-/** Everything has happened that the history holds, and no fault waits for a call that may still come. */
-function isOver({ history, kernel, scene }: Stage, lastMs: number): boolean {
-  return kernel.now() > EPOCH_MS + lastMs && scene.wire.hits.length === history.faults.length && lastMs > 0;
-}
-
 /** Runs until every tenant is as its spec wants it, helping those that a person must help. */
 async function untilRest(stage: Stage): Promise<number | undefined> {
   const { kernel, stir, verdicts } = stage;
@@ -234,6 +227,7 @@ const STALLING: ReadonlySet<string> = new Set(['400', '403', '422', '403 quota']
 
 /** E7: where nothing is left to do, nothing is written, neither to Fly nor to the store. */
 async function beQuiet({ history, kernel, scene, stir, verdicts }: Stage): Promise<void> {
+  scene.wire.heal();
   await kernel.run({ limitMs: kernel.now() + SETTLING_MS * Math.max(1, history.latency) });
   const { commits, writes } = stir;
   await kernel.run({ limitMs: kernel.now() + history.quietMs });
@@ -266,7 +260,8 @@ async function sayFarewell(stage: Stage): Promise<void> {
   });
   const left = scene.tenants.list().items;
   verdicts.check('E5', left.length === 0, () => left.map((tenant) => complaint(stage, tenant)).join('; '));
-  await kernel.run({ limitMs: kernel.now() + LATE_MS });
+  const overdue = scene.wire.hits.some(({ fate }) => fate === 'effect-late');
+  await kernel.run({ limitMs: kernel.now() + (overdue ? LATE_MS.overdue : LATE_MS.usually) });
   checkNothingLeft(stage);
 }
 
