@@ -21,6 +21,7 @@ export const INVARIANTS = {
   E7: 'where everything is as it should be, nothing is written',
   D1: 'what is on Fly at rest depends on the spec alone, and on no way that led to it',
   D3: 'a spec that is not allowed is refused, and changes nothing',
+  ONCE: 'whatever is made is made once, however often its maker dies or hears nothing',
   BUG: 'no pass ends with an error that nobody has foreseen',
 } as const;
 

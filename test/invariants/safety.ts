@@ -52,16 +52,26 @@ export interface SafetyOptions {
 
 interface Known {
   tenant: Tenant;
-  /** Every state that the tenant was in, and until when; the current one until Infinity. */
-  readonly past: { readonly tenant: Tenant; untilMs: number }[];
-  /** The newest generation at which Fly was as the spec wants it. */
-  matchedGeneration: number;
+  /** Everything that was ever wanted, oldest first. */
+  readonly past: Wish[];
   app: AppView | undefined;
   /** Volumes that a machine ever mounted: there is data on them. */
   readonly mounted: Set<string>;
   /** The volume with the tenant's data, and the machine that mounts it. */
   holder: { readonly machine: string; readonly volume: string } | undefined;
 }
+
+/** A spec, and whether the tenant is to go. */
+interface Wish {
+  readonly tenant: Tenant;
+  /** Until when it was the newest; Infinity while it is. */
+  untilMs: number;
+  /** Fly was as it wants it at some moment since it was accepted. */
+  matched: boolean;
+}
+
+/** A pass that goes on after an edit reports of the spec that it began with: so many edits may fit into one pass. */
+const MOST_WISHES_AT_ONCE = 6;
 
 export function createSafety(options: SafetyOptions): Safety {
   const { verdicts, settings } = options;
@@ -77,7 +87,6 @@ export function createSafety(options: SafetyOptions): Safety {
     const known = byApp.get(name) ?? {
       tenant,
       past: [],
-      matchedGeneration: 0,
       app: undefined,
       mounted: new Set<string>(),
       holder: undefined,
@@ -88,7 +97,7 @@ export function createSafety(options: SafetyOptions): Safety {
     // A status that was written wants nothing else than before.
     if (last !== undefined && wantsTheSame(last.tenant, tenant)) return known;
     if (last !== undefined) last.untilMs = options.now();
-    known.past.push({ tenant, untilMs: Infinity });
+    known.past.push({ tenant, untilMs: Infinity, matched: false });
     return known;
   }
 
@@ -97,18 +106,23 @@ export function createSafety(options: SafetyOptions): Safety {
     const { tenant } = known;
     const ready = findCondition(tenant.status?.conditions, 'Ready');
     if (ready?.status !== 'True' || ready === findCondition(before?.status?.conditions, 'Ready')) return;
+    const wish = known.past.find((one) => one.tenant.metadata.generation === ready.observedGeneration);
     verdicts.check(
       'S9',
-      known.matchedGeneration >= ready.observedGeneration,
+      wish?.matched === true,
       () =>
-        `tenant ${tenant.metadata.name} says Ready and never was: ${differences(tenant, known.app, settings).join('; ')}`,
+        `tenant ${tenant.metadata.name} says Ready of generation ${ready.observedGeneration} and never was: ` +
+        differences({ ...tenant, spec: wish?.tenant.spec ?? tenant.spec }, known.app, settings).join('; '),
     );
   }
 
   function match(known: Known): void {
-    const { generation, deletionTimestamp } = known.tenant.metadata;
-    if (known.matchedGeneration === generation || deletionTimestamp !== undefined) return;
-    if (differences(known.tenant, known.app, settings).length === 0) known.matchedGeneration = generation;
+    for (const wish of known.past.slice(-MOST_WISHES_AT_ONCE)) {
+      if (wish.matched || wish.tenant.metadata.deletionTimestamp !== undefined) continue;
+      // What a tag stands for is told by the status, as of now.
+      const { status } = known.tenant;
+      wish.matched = differences({ ...wish.tenant, status }, known.app, settings).length === 0;
+    }
   }
 
   /** S8: whoever lets go has seen that nothing is left. */

@@ -23,8 +23,10 @@ export interface FlyCall {
   readonly isWrite: boolean;
   readonly path: string;
   readonly body: string | undefined;
-  /** Undefined: there was no answer. */
+  /** What Fly answered, whether or not that was heard; undefined: it answered nothing. */
   readonly status: number | undefined;
+  /** Whether it was let in and did what it was to do. */
+  readonly applied: boolean;
   readonly process: string;
 }
 
@@ -84,7 +86,11 @@ function begin(options: FlyHttpOptions, waiting: Waiting): void {
       return;
     }
     const note = (status: number | undefined): void =>
-      options.onCall({ ...call, path: sent.path, body: sent.body, status, process: process.name });
+      options.onCall({
+        ...call,
+        ...{ path: sent.path, body: sent.body, process: process.name },
+        ...{ status, applied: status !== undefined && status < 300 },
+      });
     void options.exchange.perform(sent, caller.gone).then((delivery) => {
       note(delivery.kind === 'answer' ? delivery.answer.status : undefined);
       end(options, { fate, delivery, caller });

@@ -17,25 +17,19 @@ export type Sites = ReadonlyMap<string, number>;
  * sites is read off it.
  */
 export function grandTour(seed: number): History {
-  const at = 20_000;
-  const acts: Act[] = [
-    { atMs: 0, do: 'create', tenant: 0, spec: { image: imageNamed('hello'), hostnames: ['first.test'] } },
-    { atMs: at, do: 'restart', tenant: 0 },
-    { atMs: at, do: 'rotate', tenant: 0 },
-    {
-      atMs: 2 * at,
-      do: 'edit',
-      tenant: 0,
-      spec: { memoryMb: 1024, volumeGb: 3, hostnames: ['second.test'] },
-    },
-    { atMs: 3 * at, do: 'edit', tenant: 0, spec: { state: 'Suspended' } },
-    { atMs: 4 * at, do: 'edit', tenant: 0, spec: { state: 'Running', image: imageNamed('world') } },
-    { atMs: 5 * at, do: 'destroy-machine', tenant: 0 },
-    { atMs: 6 * at, do: 'undeploy', tenant: 0 },
-    { atMs: 7 * at, do: 'edit', tenant: 0, spec: { image: imageNamed('hello') } },
-    { atMs: 8 * at, do: 'edit', tenant: 0, spec: { image: imageNamed('hello') } },
+  const things: readonly Undated<Act>[] = [
+    { do: 'create', tenant: 0, spec: { image: imageNamed('hello'), hostnames: ['first.test'] } },
+    { do: 'restart', tenant: 0 },
+    { do: 'rotate', tenant: 0 },
+    { do: 'edit', tenant: 0, spec: { memoryMb: 1024, volumeGb: 3, hostnames: ['second.test'] } },
+    { do: 'edit', tenant: 0, spec: { state: 'Suspended' } },
+    { do: 'edit', tenant: 0, spec: { state: 'Running', image: imageNamed('world') } },
+    { do: 'destroy-machine', tenant: 0 },
+    { do: 'undeploy', tenant: 0 },
+    { do: 'edit', tenant: 0, spec: { image: imageNamed('hello') } },
   ];
-  return { seed, latency: 1, acts, faults: [], quietMs: 0 };
+  const acts = things.map((act) => ({ atMs: 0, ...act }));
+  return { seed, latency: 1, acts, patient: true, faults: [], quietMs: 0 };
 }
 
 export function drawHistory(seed: number, sites: Sites): History {

@@ -53,16 +53,20 @@ export interface History {
   readonly latency: number;
   /** In the order of their times, counted from the beginning. */
   readonly acts: readonly Act[];
+  /** True: each act waits, whatever its time, until everything is as it should be after the one before. */
+  readonly patient?: true;
   readonly faults: readonly Fault[];
   /** At the end, look for so long whether anything is written although nothing has to be. */
   readonly quietMs: number;
 }
 
 /** The history in words, one line for each thing that somebody or something does. */
-export function describeHistory({ seed, latency, acts, faults, quietMs }: History): string[] {
+export function describeHistory({ seed, latency, acts, patient, faults, quietMs }: History): string[] {
   return [
     `seed ${seed}, Fly takes ${latency} times its usual time, ${quietMs / 1_000} s of quiet at the end`,
-    ...acts.map((act) => `at ${(act.atMs / 1_000).toFixed(3)} s: ${describeAct(act)}`),
+    ...acts.map(
+      (act) => `${patient ? 'then' : `at ${(act.atMs / 1_000).toFixed(3)} s`}: ${describeAct(act)}`,
+    ),
     ...faults.map(({ site, occurrence, fate }) => `call ${occurrence} of ${site}: ${fate}`),
   ];
 }

@@ -28,8 +28,12 @@ export interface Verdict {
   readonly calls: ReadonlyMap<string, number>;
   /** Faults that met a call. */
   readonly hits: readonly Fault[];
+  readonly made: Made;
   readonly figures: Figures;
 }
+
+/** Writes that took effect, by operation. */
+export type Made = Readonly<Record<string, number>>;
 
 export interface Figures {
   readonly virtualMs: number;
@@ -57,7 +61,7 @@ interface Stage {
   readonly verdicts: Verdicts;
   readonly trace: Trace;
   /** Set by every commit and every change on Fly. */
-  readonly stir: { changed: boolean; commits: number; writes: number };
+  readonly stir: { changed: boolean; commits: number; writes: number; readonly made: Record<string, number> };
 }
 
 /** Lives the history from its beginning to its end. Rejects only for a fault of the rig itself. */
@@ -66,14 +70,8 @@ export async function runHistory(
   options: { readonly keepTrace?: boolean } = {},
 ): Promise<Verdict> {
   const stage = raiseCurtain(history, options.keepTrace === true);
-  const { kernel, scene, people, verdicts, trace } = stage;
-  for (const act of history.acts)
-    scene.wire.outside.later(act.atMs, () => {
-      trace.add(`act ${act.do} ${'tenant' in act ? act.tenant : ''}`);
-      people.act(act);
-    });
-  const lastMs = history.acts.at(-1)?.atMs ?? 0;
-  await kernel.run({ limitMs: EPOCH_MS + lastMs });
+  const { kernel, scene, verdicts, trace } = stage;
+  await (history.patient ? actPatiently(stage) : actByTheClock(stage));
   const healedMs = await untilRest(stage);
   if (healedMs !== undefined && history.quietMs > 0) await beQuiet(stage);
   if (healedMs !== undefined) await sayFarewell(stage);
@@ -86,6 +84,7 @@ export async function runHistory(
     lines: trace.lines,
     calls: scene.wire.calls,
     hits: scene.wire.hits,
+    made: stage.stir.made,
     figures: {
       virtualMs: kernel.now() - EPOCH_MS,
       turns: kernel.turns,
@@ -96,11 +95,30 @@ export async function runHistory(
   };
 }
 
+/** Everybody does what they do at their own times. */
+async function actByTheClock({ history, kernel, scene, people, trace }: Stage): Promise<void> {
+  for (const act of history.acts)
+    scene.wire.outside.later(act.atMs, () => {
+      trace.add(`act ${act.do} ${'tenant' in act ? act.tenant : ''}`);
+      people.act(act);
+    });
+  await kernel.run({ limitMs: EPOCH_MS + (history.acts.at(-1)?.atMs ?? 0) });
+}
+
+/** Everybody waits until what was done before has come to rest. */
+async function actPatiently(stage: Stage): Promise<void> {
+  for (const act of stage.history.acts) {
+    if ((await untilRest(stage)) === undefined) return;
+    stage.trace.add(`act ${act.do}`);
+    stage.people.act(act);
+  }
+}
+
 /** Builds everything, with the watchers of what may never happen in place. */
 function raiseCurtain(history: History, keep: boolean): Stage {
   const { seed, faults } = history;
   const verdicts = createVerdicts();
-  const stir = { changed: true, commits: 0, writes: 0 };
+  const stir: Stage['stir'] = { changed: true, commits: 0, writes: 0, made: {} };
   const touched = new Set<string>();
   const kernel = createKernel({ seed, onTurn: look });
   const trace = createTrace({ now: kernel.now, keep });
@@ -143,7 +161,8 @@ function raiseCurtain(history: History, keep: boolean): Stage {
       trace.add(`${call.operation} -> ${call.status ?? 'nothing'}`);
       if (!call.isWrite) return;
       stir.writes += 1;
-      if ((call.status ?? 500) < 300) safety.wrote(writeOf(call));
+      if (call.applied) stir.made[call.operation] = (stir.made[call.operation] ?? 0) + 1;
+      if (call.applied) safety.wrote(writeOf(call));
     },
     onApp: (name) => void touched.add(name),
     onRemoval: (operation, uid) => safety.wrote({ operation, app: appName(uid), target: uid }),
@@ -174,12 +193,12 @@ async function untilRest(stage: Stage): Promise<number | undefined> {
       if (!stir.changed) return false;
       stir.changed = false;
       const tenants = restless();
-      return tenants.length === 0 || tenants.some(isStalled);
+      return tenants.length === 0 || tenants.some(needsHelp);
     };
     await kernel.run({ limitMs: startedMs + PATIENCE_MS, done });
     const left = restless();
     if (left.length === 0) return kernel.now() - startedMs;
-    const stalled = left.filter(isStalled);
+    const stalled = left.filter(needsHelp);
     if (stalled.length === 0 || helps === MOST_HELPS) {
       const deleted = left.every(({ metadata }) => metadata.deletionTimestamp !== undefined);
       verdicts.check(deleted ? 'E5' : 'E1', false, () => left.map((one) => complaint(stage, one)).join('; '));
@@ -190,6 +209,11 @@ async function untilRest(stage: Stage): Promise<number | undefined> {
     // Whoever was helped has to notice it first.
     await kernel.run({ limitMs: kernel.now() + 1_000 });
   }
+}
+
+/** Nobody can help with a deletion: it is tried again by itself. */
+function needsHelp(tenant: Tenant): boolean {
+  return isStalled(tenant) && tenant.metadata.deletionTimestamp === undefined;
 }
 
 function rests(stage: Stage, tenant: Tenant): boolean {
