@@ -548,6 +548,15 @@ describe('a volume that Fly has moved', () => {
     expect(reasons(moved)).toEqual(['VolumeNotVisibleYet']);
   });
 
+  it('is lost when it does not show for a minute, and replaced when its owner says so', () => {
+    const told = { ...moved, tenant: { ...moved.tenant, status: statusOf(moved, LATER) } };
+    expect(reasons(told, LATER + 59_000)).toEqual(['VolumeNotVisibleYet']);
+    expect(reasons(told, LATER + 60_000)).toEqual(['VolumeLost']);
+    const acknowledged = edited(told, { acknowledgedVolumeLoss: 'vol_moved' });
+    const nothing = { ...acknowledged, observed: { ...acknowledged.observed, volumes: [] } };
+    expect(kinds(nothing, LATER + 60_000)).toContain('createVolume');
+  });
+
   it('is followed as soon as it shows, although the list may still show the old one as well', () => {
     const copy = { ...volume, id: 'vol_moved' };
     const both = { ...moved, observed: { ...moved.observed, volumes: [volume, copy] } };
