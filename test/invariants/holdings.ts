@@ -33,7 +33,10 @@ export interface MachineView {
     readonly guest: { readonly memory_mb: number };
     readonly metadata?: Readonly<Record<string, string>>;
     readonly mounts?: readonly { readonly volume: string }[];
+    readonly services?: readonly { readonly autostart?: boolean }[];
   };
+  /** Version of the app's secrets that its process was started with. */
+  readonly secrets_version: number;
 }
 
 export interface VolumeView {
@@ -62,6 +65,8 @@ export interface Holdings {
     readonly image: string | undefined;
     readonly memoryMb: number;
     readonly state: string | undefined;
+    /** Whether traffic starts it. */
+    readonly wakes: boolean;
     /** Whether what it mounts is the tenant's volume. */
     readonly mounted: readonly boolean[];
   }[];
@@ -79,6 +84,7 @@ export function holdings(app: AppView | undefined): Holdings {
       image: config.image.split('@')[1],
       memoryMb: config.guest.memory_mb,
       state: config.metadata?.[METADATA.state],
+      wakes: config.services?.some(({ autostart }) => autostart === true) === true,
       mounted: (config.mounts ?? []).map(({ volume }) => volumes.some(({ id }) => id === volume)),
     })),
     volumes: volumes.map(({ name, size_gb: sizeGb }) => ({ name, sizeGb })),
@@ -95,6 +101,7 @@ export function wanted(tenant: Tenant, app: AppView | undefined, settings: Tenan
     image: spec.image?.split('@')[1] ?? status?.image?.digest,
     memoryMb: spec.memoryMb,
     state: spec.state,
+    wakes: spec.state === 'Running',
     mounted: [true],
   };
   // No machine is made for a tenant that was suspended before it ever had one.
@@ -120,6 +127,19 @@ export function differences(tenant: Tenant, app: AppView | undefined, settings: 
   return keys
     .filter((key) => !isDeepStrictEqual(has[key], should[key]))
     .map((key) => `app ${appOf(tenant)} has ${key} ${told(has[key])} instead of ${told(should[key])}`);
+}
+
+/** What the status of a tenant at rest says of Fly and is not so; empty: nothing. */
+export function misreports(tenant: Tenant, app: AppView | undefined): string[] {
+  const { status } = tenant;
+  const compared: readonly (readonly [what: string, said: unknown, is: unknown])[] = [
+    ['app', status?.app?.name, appOf(tenant)],
+    ['machine', status?.machine?.id, liveMachines(app)[0]?.id],
+    ['volume', status?.volume?.id, liveVolumes(app)[0]?.id],
+  ];
+  return compared
+    .filter(([, said, is]) => said !== is)
+    .map(([what, said, is]) => `its status says ${what} ${told(said)}, Fly has ${told(is)}`);
 }
 
 function told(value: unknown): string {

@@ -47,6 +47,8 @@ export function createFlyHttp(options: FlyHttpOptions): Http {
   };
 }
 
+const NEVER = new AbortController().signal;
+
 interface Waiting {
   readonly request: HttpRequest;
   readonly signal: AbortSignal;
@@ -130,7 +132,8 @@ function backTo({ kernel, process }: FlyHttpOptions, deliver: () => void): void 
 }
 
 function listen(process: Process, { request, signal, resolve, reject }: Waiting): Caller {
-  const gone = new AbortController();
+  // Only Fly's blocking calls end sooner because nobody listens.
+  const gone = request.longPoll ? new AbortController() : undefined;
   const cancelTimer = process.clock.setTimer(request.timeoutMs, () =>
     fail('timedOut', `no answer within ${request.timeoutMs} ms`),
   );
@@ -145,7 +148,7 @@ function listen(process: Process, { request, signal, resolve, reject }: Waiting)
   function fail(reason: 'timedOut' | 'aborted' | 'disconnected', message: string): void {
     if (!stop()) return;
     reject(new HttpFailure(reason, { sent: true, message }));
-    gone.abort();
+    gone?.abort();
   }
   function onAbort(): void {
     fail('aborted', 'the caller stopped waiting');
@@ -156,7 +159,7 @@ function listen(process: Process, { request, signal, resolve, reject }: Waiting)
       if (stop()) resolve(answer);
     },
     disconnected: () => fail('disconnected', 'the connection broke before the answer was complete'),
-    gone: gone.signal,
+    gone: gone?.signal ?? NEVER,
   };
 }
 

@@ -49,7 +49,7 @@ export function drawHistory(seed: number, sites: Sites): History {
   acts.sort((a, b) => a.atMs - b.atMs);
   const faults = Array.from({ length: draw(0, 4) }, () => drawFault(chance, sites));
   const latency = pick(chance, [0, 0.5, 1, 1, 1, 3]);
-  const quietMs = nextRandom(chance) < 0.1 ? 330_000 : 0;
+  const quietMs = nextRandom(chance) < 0.05 ? 330_000 : 0;
   return { seed, latency, acts, faults, quietMs };
 }
 
@@ -85,12 +85,11 @@ const EDITS: readonly [
   (chance) => ({ deletionPolicy: pick(chance, ['Delete', 'Orphan'] as const) }),
 ];
 
+/** What only the slow sweep can find stands once, since a history that waits for it is a long one. */
 const FLY_ACTS: readonly [FlyAct['do'], ...FlyAct['do'][]] = [
-  'destroy-machine',
-  'crash-machine',
-  'migrate-machine',
-  'idle-machine',
-  'request',
+  ...(['destroy-machine', 'destroy-machine', 'destroy-machine'] as const),
+  ...(['crash-machine', 'crash-machine', 'migrate-machine', 'migrate-machine'] as const),
+  ...(['idle-machine', 'idle-machine', 'request'] as const),
   'release-address',
   'delete-certificate',
   'change-secret',
@@ -109,13 +108,13 @@ function drawAct(chance: Chance, tenant: number): Undated<Act> {
   if (lot < 0.5) return { do: 'edit', tenant, spec: pick(chance, EDITS)(chance) };
   if (lot < 0.6) return { do: pick(chance, ['restart', 'restart', 'rotate', 'retry'] as const), tenant };
   if (lot < 0.64) return { do: 'undeploy', tenant };
-  if (lot < 0.7) {
+  if (lot < 0.67) {
     const value = nextRandom(chance) < 0.3 ? null : `owners-secret-${Math.floor(nextRandom(chance) * 1e9)}`;
     return { do: 'set-secret', tenant, name: 'API_KEY', value };
   }
-  if (lot < 0.78) return { do: 'delete', tenant };
-  if (lot < 0.8) return { do: 'create', tenant, spec: drawSpec(chance) };
-  if (lot < 0.82) return { do: 'misedit', tenant, spec: pick(chance, MISEDITS) };
+  if (lot < 0.76) return { do: 'delete', tenant };
+  if (lot < 0.79) return { do: 'create', tenant, spec: drawSpec(chance) };
+  if (lot < 0.81) return { do: 'misedit', tenant, spec: pick(chance, MISEDITS) };
   return { do: pick(chance, FLY_ACTS), tenant };
 }
 

@@ -6,7 +6,7 @@
 import { appOf } from '../../src/reconcilers/tenant/input.ts';
 import { appName } from '../../src/tenant/names.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
-import { differences, type AppView } from '../invariants/holdings.ts';
+import { differences, liveMachines, misreports, type AppView } from '../invariants/holdings.ts';
 import { createVerdicts, type Verdicts, type Violation } from '../invariants/invariant.ts';
 import { createSafety } from '../invariants/safety.ts';
 import { checkTold, contradictions, isReady, isStalled } from '../invariants/status.ts';
@@ -218,13 +218,33 @@ function needsHelp(tenant: Tenant): boolean {
 
 function rests(stage: Stage, tenant: Tenant): boolean {
   if (tenant.metadata.deletionTimestamp !== undefined || !isReady(tenant)) return false;
-  return differences(tenant, viewOf(stage.scene, appOf(tenant)), SETTINGS).length === 0;
+  return shortcomings(stage, tenant).length === 0;
+}
+
+/** What is not as it should be, on Fly and in the databases. */
+function shortcomings({ scene }: Stage, tenant: Tenant): string[] {
+  const { uid } = tenant.metadata;
+  const app = viewOf(scene, appOf(tenant));
+  const revealed = scene.vault.reveal(uid);
+  const password = revealed?.databasePassword ?? '';
+  const wanted = { ...revealed?.values, DATABASE_URL: scene.databases.url(uid, password) };
+  const set = new Map(
+    scene.world.state.apps[appOf(tenant)]?.secrets.face.secrets.map(({ name, value }) => [name, value]),
+  );
+  const unset = Object.entries(wanted).filter(([name, value]) => set.get(name) !== value);
+  const awake = tenant.spec.state === 'Suspended' && liveMachines(app).some(({ state }) => state === 'started');
+  return [
+    ...differences(tenant, app, SETTINGS),
+    ...unset.map(([name]) => `secret ${name} on Fly is not the one in the vault`),
+    ...(scene.databases.passwordOf(uid) === password ? [] : ['its role has another password than the vault']),
+    ...(awake ? ['it is to be suspended and its machine runs'] : []),
+  ];
 }
 
 function complaint(stage: Stage, tenant: Tenant): string {
   const { name, deletionTimestamp } = tenant.metadata;
   const ready = tenant.status?.conditions?.find(({ type }) => type === 'Ready');
-  const differs = differences(tenant, viewOf(stage.scene, appOf(tenant)), SETTINGS);
+  const differs = shortcomings(stage, tenant);
   const wish = deletionTimestamp === undefined ? 'is not as its spec wants it' : 'is not gone';
   return [`tenant ${name} ${wish}`, ready?.message ?? 'it has no status', ...differs].join(': ');
 }
@@ -246,8 +266,8 @@ function help({ scene, people, verdicts }: Stage, tenant: Tenant): void {
   people.act({ atMs: 0, do: 'retry', tenant: index });
 }
 
-/** Answers that say that the request itself is wrong, or that it may not be made. */
-const STALLING: ReadonlySet<string> = new Set(['400', '403', '422', '403 quota']);
+/** Answers that say that the request itself is wrong. */
+const STALLING: ReadonlySet<string> = new Set(['400', '422']);
 
 /** E7: where nothing is left to do, nothing is written, neither to Fly nor to the store. */
 async function beQuiet({ history, kernel, scene, stir, verdicts }: Stage): Promise<void> {
@@ -259,13 +279,20 @@ async function beQuiet({ history, kernel, scene, stir, verdicts }: Stage): Promi
   verdicts.check('E7', made[0] === 0, () => `${made[0]} commits although nothing changed`);
   verdicts.check('E7', made[1] === 0, () => `${made[1]} writes to Fly although nothing changed`);
   for (const tenant of scene.tenants.list().items) {
-    const contradictory = contradictions(tenant);
-    verdicts.check(
-      'E1',
-      contradictory.length === 0,
-      () => `${tenant.metadata.name}: ${contradictory.join(', ')}`,
-    );
+    const app = viewOf(scene, appOf(tenant));
+    const wrong = [...contradictions(tenant), ...misreports(tenant, app), ...asleep(history, tenant, app)];
+    verdicts.check('E1', wrong.length === 0, () => `${tenant.metadata.name}: ${wrong.join(', ')}`);
   }
+}
+
+/** Nobody has put the machine to sleep: so it runs, and with the newest secrets. */
+function asleep({ acts }: History, { spec }: Tenant, app: AppView | undefined): string[] {
+  const disturbed = acts.some((act) => ['idle-machine', 'crash-machine', 'migrate-machine', 'change-secret'].includes(act.do));
+  if (disturbed || spec.state === 'Suspended') return [];
+  return liveMachines(app).flatMap(({ id, state, secrets_version: version }) => [
+    ...(state === 'started' ? [] : [`machine ${id} is ${state}`]),
+    ...(version === app?.secrets.version ? [] : [`machine ${id} runs with old secrets`]),
+  ]);
 }
 
 /** E5: everything is deleted, and nothing is left of it, also of what was still under way. */
@@ -274,6 +301,7 @@ async function sayFarewell(stage: Stage): Promise<void> {
   const tenants = scene.tenants.list().items;
   for (const { metadata } of tenants)
     people.act({ atMs: 0, do: 'delete', tenant: Number(metadata.name.slice(1)) });
+  stir.changed = true;
   await kernel.run({
     limitMs: kernel.now() + PATIENCE_MS,
     done() {
