@@ -7,9 +7,10 @@ import { appName, FINALIZER, imageTag } from '../../src/tenant/names.ts';
 import type { Tenant, TenantSpec } from '../../src/tenant/schema.ts';
 import { liveMachines, type AppView } from '../invariants/holdings.ts';
 import type { Verdicts } from '../invariants/invariant.ts';
+import { SETTINGS } from './daemon.ts';
 import type { Act, FlyAct, TenantAct, WorldAct } from './history.ts';
 import type { Kernel } from './kernel.ts';
-import { SETTINGS, type Scene } from './scene.ts';
+import type { Scene } from './scene.ts';
 
 export interface People {
   act(act: Act): void;
@@ -127,8 +128,7 @@ function misedit(
   const before = scene.tenants.revision;
   let refused = false;
   try {
-    // An edge: what a person sends is not of the type.
-    scene.tenants.update({ ...current, spec: { ...current.spec, ...spec } as TenantSpec });
+    scene.tenants.update({ ...current, spec: { ...current.spec, ...spec } });
   } catch (error) {
     refused = error instanceof InvalidError;
   }
@@ -151,8 +151,8 @@ const FLY_ACTS: Readonly<Record<FlyAct['do'], (scene: Scene, name: string, app: 
     for (const { id, state } of liveMachines(app))
       if (state === 'started') scene.interfere('POST', `/machines/${id}/migrate`);
   },
-  'idle-machine': (scene, name) => void scene.interfere('POST', '/proxy', { app: name, action: 'stop' }),
-  request: (scene, name) => void scene.interfere('POST', '/proxy', { app: name, action: 'request' }),
+  'idle-machine': (scene, name) => scene.interfere('POST', '/proxy', { app: name, action: 'stop' }),
+  request: (scene, name) => scene.interfere('POST', '/proxy', { app: name, action: 'request' }),
   'release-address': (scene, name) => changeByHand(scene, name, (app) => void app.addresses.pop()),
   'delete-certificate': (scene, name) => changeByHand(scene, name, (app) => void app.certificates.pop()),
   'change-secret': (scene, name) =>
@@ -176,8 +176,7 @@ function isFlyAct(act: Act): act is { readonly atMs: number } & FlyAct {
 function interfere(scene: Scene, tenant: Tenant | undefined, what: FlyAct['do']): void {
   if (tenant === undefined) return;
   const name = appName(tenant.metadata.uid);
-  const { apps } = scene.interfere<{ apps: Record<string, AppView> }>('GET', `/world?app=${name}`);
-  const app = apps[name];
+  const app = scene.view(name);
   if (app !== undefined) FLY_ACTS[what](scene, name, app);
 }
 

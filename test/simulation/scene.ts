@@ -2,33 +2,24 @@
  * Who plays in a history? One simulated Fly, one store, one vault, one server of databases, and the daemons that live
  * among them: the product's own loop over the product's own client of Fly, started anew whenever one has died.
  */
-import { pino, type Logger } from 'pino';
+import { pino } from 'pino';
 import type { RuntimeMetrics } from '../../src/controller/metrics.ts';
-import { createFly } from '../../src/fly/client.ts';
-import { createLoop, type Loop } from '../../src/loop.ts';
+import type { Loop } from '../../src/loop.ts';
 import { control } from '../../src/simulator/control.ts';
 import { createExchange, type Exchange } from '../../src/simulator/exchange.ts';
 import type { LatencyOptions } from '../../src/simulator/latency.ts';
 import { createWorld, type World } from '../../src/simulator/world.ts';
-import type { TenantDatabases } from '../../src/database/tenant-databases.ts';
-import type { Vault } from '../../src/vault/vault.ts';
 import { appName } from '../../src/tenant/names.ts';
-import { createFlyHttp, type FlyCall } from './fly-http.ts';
+import type { AppView } from '../invariants/holdings.ts';
+import { SETTINGS, startLoop } from './daemon.ts';
+import type { FlyCall } from './fly-http.ts';
 import type { Kernel, Process } from './kernel.ts';
 import { createModelDatabases, type ModelDatabases } from './model/databases.ts';
 import { createModelVault, type ModelVault } from './model/secrets.ts';
-import { createStorePort } from './model/store.ts';
 import { createModelTenants, type Change, type ModelTenants } from './model/tenants.ts';
-import { createWatches, type Watches } from './model/watches.ts';
+import { createWatches } from './model/watches.ts';
 import type { Trace } from './trace.ts';
 import { createWire, type Fault, type Wire } from './wire.ts';
-
-export const SETTINGS = {
-  orgSlug: 'systemprompt',
-  registryHost: 'registry.fly.io',
-  sharedRegistryApp: 'systemprompt-images',
-  subdomainSuffix: 'tenants.test',
-};
 
 /** A supervisor starts a daemon that has died again after so long. */
 const RESTART_MS = [200, 5_000] as const;
@@ -50,8 +41,10 @@ export interface Scene {
   readonly orphans: ReadonlySet<string>;
   /** Passes that have ended, by what came of them. */
   readonly passes: Readonly<Record<string, number>>;
-  /** Asks the control surface of the simulated Fly, as a person who interferes would. */
-  interfere<T>(method: string, path: string, body?: unknown): T;
+  /** Tells the control surface of the simulated Fly what to do, as a person who interferes would. */
+  interfere(method: string, path: string, body?: unknown): void;
+  /** An app as the control surface shows it; undefined: there is none. */
+  view(app: string): AppView | undefined;
   /** Bells are lost and watches break from now on, or no longer. */
   disturbWatches(disturbance: 'deaf' | 'none'): void;
   /** Cuts every watch of the store. */
@@ -114,7 +107,7 @@ export function createScene(options: SceneOptions): Scene {
   const vault = createModelVault((length) => text(kernel, length));
   const databases = createModelDatabases();
   const tenants = createModelTenants({
-    now: kernel.now,
+    now: () => kernel.now(),
     newUid: () => uuid(kernel),
     onCommit(change) {
       const { metadata, spec } = change.tenant;
@@ -163,7 +156,7 @@ export function createScene(options: SceneOptions): Scene {
     wire.outside.later(kernel.draw(RESTART_MS), bear);
   }
 
-  function interfere<T>(method: string, path: string, body?: unknown): T {
+  function ask(method: string, path: string, body?: unknown): unknown {
     const [pathname = '', query = ''] = path.split('?');
     const request = {
       method,
@@ -177,101 +170,40 @@ export function createScene(options: SceneOptions): Scene {
       kernel.now(),
     );
     exchange.touched();
-    // An edge: whoever asks knows what the control surface answers with.
-    return answer.json as T;
+    return answer.json;
+  }
+
+  function interfere(method: string, path: string, body?: unknown): void {
+    ask(method, path, body);
+  }
+
+  function view(app: string): AppView | undefined {
+    // An edge: this is what the control surface answers with.
+    const { apps } = ask('GET', `/world?app=${app}`) as { apps: Record<string, AppView> };
+    return apps[app];
   }
 
   interfere('POST', '/apps', { name: SETTINGS.sharedRegistryApp });
   for (let count = 0; count < options.replicas; count += 1) bear();
   return {
-    ...{ world, exchange, tenants, vault, databases, wire, daemons, log, uids, orphans, passes, interfere },
-    disturbWatches: watches.disturb,
-    cutWatches: watches.cut,
+    ...{
+      world,
+      exchange,
+      tenants,
+      vault,
+      databases,
+      wire,
+      daemons,
+      log,
+      uids,
+      orphans,
+      passes,
+      interfere,
+      view,
+    },
+    disturbWatches: (disturbance) => watches.disturb(disturbance),
+    cutWatches: () => watches.cut(),
     appTouched: options.onApp,
-  };
-}
-
-interface LoopParts {
-  readonly process: Process;
-  readonly kernel: Kernel;
-  readonly wire: Wire;
-  readonly exchange: Exchange;
-  readonly tenants: ModelTenants;
-  readonly vault: ModelVault;
-  readonly databases: ModelDatabases;
-  readonly watches: Watches;
-  readonly metrics: RuntimeMetrics;
-  readonly logger: Logger;
-  readonly onFlyCall: (call: FlyCall) => void;
-  readonly onRemoval: (operation: string, uid: string) => void;
-}
-
-/** One daemon: the product's loop, with wires where its connections would be. */
-function startLoop(parts: LoopParts): Loop {
-  const { process, wire, metrics } = parts;
-  const { clock } = process;
-  const loop = createLoop({
-    store: createStorePort(parts.tenants, {
-      call: (operation, perform) => wire.call(process, { site: `store.${operation}` }, perform),
-      news: (wanted) => parts.watches.news(process, wanted),
-      now: () => clock.now(),
-    }),
-    fly: createFly({
-      apiUrl: 'http://fly.test',
-      registryUrl: 'http://registry.fly.io',
-      logsUrl: 'http://fly.test',
-      prometheusUrl: 'http://fly.test/prometheus',
-      token: 'any',
-      orgSlug: SETTINGS.orgSlug,
-      clock,
-      http: createFlyHttp({ ...parts, onCall: parts.onFlyCall }),
-    }),
-    vault: vaultOverWire(parts),
-    databases: databasesOverWire(parts),
-    settings: SETTINGS,
-    clock,
-    log: parts.logger,
-    metrics,
-  });
-  loop.start();
-  return loop;
-}
-
-function vaultOverWire({ process, wire, vault, onRemoval }: LoopParts): Vault {
-  const call = <T>(operation: string, perform: () => T): Promise<T> =>
-    wire.call(process, { site: `vault.${operation}` }, perform);
-  const change = <T>(operation: string, perform: () => T): Promise<T> =>
-    wire.call(process, { site: `vault.${operation}`, transaction: true }, perform);
-  return {
-    describe: (uid) => call('describe', () => vault.describe(uid)),
-    generate: (uid) => change('generate', () => vault.generate(uid)),
-    rotate: (uid, requestedAt) => change('rotate', () => vault.rotate(uid, requestedAt)),
-    set: (uid, values) => change('set', () => vault.set(uid, values)),
-    reveal: (uid) => call('reveal', () => vault.reveal(uid)),
-    recordApplied: (uid, applied) => call('recordApplied', () => vault.recordApplied(uid, applied)),
-    forget: (uid) =>
-      call('forget', () => {
-        onRemoval('vault.forget', uid);
-        vault.forget(uid);
-      }),
-  };
-}
-
-function databasesOverWire({ process, wire, databases, onRemoval }: LoopParts): TenantDatabases {
-  const alone = <T>(operation: string, lock: string, perform: (share: number) => T): Promise<T> =>
-    wire.call(process, { site: `databases.${operation}`, lock }, perform);
-  return {
-    describe: (uid, { afterOthers = false } = {}) =>
-      alone('describe', afterOthers ? uid : '', () => databases.describe(uid)),
-    create: (uid, credentials) => alone('create', uid, (share) => databases.create(uid, credentials, share)),
-    setPassword: (uid, credentials) =>
-      alone('setPassword', uid, (share) => databases.setPassword(uid, credentials, share)),
-    drop: (uid) =>
-      alone('drop', uid, (share) => {
-        onRemoval('databases.drop', uid);
-        databases.drop(uid, share);
-      }),
-    url: (uid, password) => databases.url(uid, password),
   };
 }
 
