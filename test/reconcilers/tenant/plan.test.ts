@@ -555,6 +555,9 @@ describe('a volume that Fly has moved', () => {
     const acknowledged = edited(told, { acknowledgedVolumeLoss: 'vol_moved' });
     const nothing = { ...acknowledged, observed: { ...acknowledged.observed, volumes: [] } };
     expect(kinds(nothing, LATER + 60_000)).toContain('createVolume');
+    const made = { ...nothing, observed: { ...nothing.observed, volumes: [{ ...volume, id: 'vol_new' }] } };
+    expect(kinds(made, LATER + 60_000)).toEqual(['destroyMachine']);
+    expect(statusOf(made, LATER + 60_000).volume?.id).toBe('vol_new');
   });
 
   it('is followed as soon as it shows, although the list may still show the old one as well', () => {

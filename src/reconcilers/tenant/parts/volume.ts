@@ -40,13 +40,15 @@ export function chooseVolume({ tenant, observed }: PlanInput): WireVolume | unde
   const shown = observed.volumes.find((volume) => volume.id === mounted);
   if (mounted !== undefined && (shown !== undefined || !isAcknowledged(tenant, mounted))) return shown;
   const recorded = tenant.status?.volume?.id;
+  // A volume that is mounted still, and does not show, is one whose loss is acknowledged: else we were not here.
+  const free = recorded === undefined || mounted !== undefined || isAcknowledged(tenant, recorded);
   const named = observed.volumes
     .filter((volume) => volume.name === VOLUME_NAME || tenant.spec.adopt !== undefined)
     .sort((a, b) => ((a.created_at ?? '') + a.id < (b.created_at ?? '') + b.id ? -1 : 1));
   return (
     (machine && observed.volumes.find((volume) => volume.attached_machine_id === machine.id)) ??
     observed.volumes.find((volume) => volume.id === recorded) ??
-    (recorded === undefined || isAcknowledged(tenant, recorded) ? named[0] : undefined)
+    (free ? named[0] : undefined)
   );
 }
 
