@@ -12,6 +12,7 @@ const arrows = {
   store: ['tenant', 'database', 'kubernetes', 'clock'],
   accounts: ['tenant', 'database', 'vault/seal', 'clock'],
   controller: ['clock'],
+  leases: ['controller', 'database', 'clock'],
   fly: ['clock'],
   simulator: ['fly/wire', 'clock'],
   reconcilers: ['accounts', 'controller', 'fly', 'vault', 'database', 'store', 'tenant', 'clock'],

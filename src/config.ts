@@ -46,6 +46,7 @@ const environmentSchema = z.object({
   KUBECONFIG: z.string().optional(),
   /** Set by Kubernetes in every container. */
   KUBERNETES_SERVICE_HOST: z.string().optional(),
+  LANDLORD_ROLE: z.enum(['all', 'api', 'controller']).default('all'),
   LANDLORD_ENCRYPTION_KEYS: encryptionKeys.optional(),
   HOST: z.string().min(1).default('127.0.0.1'),
   PORT: port.default(8080),
@@ -118,6 +119,8 @@ export type StoreConfig =
 
 export interface Config {
   readonly production: boolean;
+  /** `api` acts on no tenant, `controller` answers nothing but probes and figures. */
+  readonly role: 'all' | 'api' | 'controller';
   /** Absolute. */
   readonly stateDir: string;
   readonly host: string;
@@ -208,6 +211,7 @@ function kubectlGaps(given: Record<string, unknown>): string[] {
 function toConfig(env: z.infer<typeof environmentSchema>, cwd: string): Config {
   return Object.freeze({
     production: env.NODE_ENV === 'production',
+    role: env.LANDLORD_ROLE,
     stateDir: isAbsolute(env.LANDLORD_STATE_DIR)
       ? env.LANDLORD_STATE_DIR
       : resolve(cwd, env.LANDLORD_STATE_DIR),

@@ -12,25 +12,28 @@ import type { HealthView } from './api/dependencies.ts';
 import { createBillingLoop, type BillingLoopOptions } from './billing-loop.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
+import type { Elector } from './controller/leases/elector.ts';
 import { createRuntimeMetrics } from './controller/metrics.ts';
 import type { Database } from './database/connection.ts';
-import { createTenantDatabases } from './database/tenant-databases.ts';
 import { applyExamples, developmentKeys } from './development.ts';
+import { leaseHealth, nameReplica, openElection } from './election.ts';
 import type { Fly } from './fly/fly.ts';
 import { openKubectlDoor, writeKubeconfig, type KubectlDoor } from './kubectl.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { previewPlan } from './reconcilers/tenant/plan-view.ts';
+import type { TenantSettings } from './reconcilers/tenant/settings.ts';
 import {
   openDatabase,
   openFly,
   openStateDir,
   openStore,
+  openTenantDatabases,
   type Cleanup,
   type ResourceOptions,
 } from './resources.ts';
 import type { TenantStore } from './store/store.ts';
 import { parseImage } from './tenant/image.ts';
-import { databaseName, FINALIZER } from './tenant/names.ts';
+import { FINALIZER } from './tenant/names.ts';
 import { createVault } from './vault/postgres-vault.ts';
 
 /** How long running passes may take to end when the daemon is told to stop. */
@@ -52,7 +55,8 @@ export interface Daemon {
 export async function startDaemon(config: Config, log: Logger): Promise<Daemon> {
   const cleanup = createCleanup(log);
   try {
-    const url = await build({ config, log, cleanup, clock: systemClock, metrics: new Registry() });
+    const replica = nameReplica(config);
+    const url = await build({ config, log, cleanup, replica, clock: systemClock, metrics: new Registry() });
     return { url, stop: () => cleanup.run() };
   } catch (error) {
     await cleanup.run();
@@ -68,23 +72,21 @@ async function build(options: ResourceOptions): Promise<string> {
   const fly = await openFly(options);
   const store = await openStore(options, database);
   const encryptionKeys = config.encryptionKeys ?? keys?.encryptionKeys ?? [];
-  const vault = createVault({ database, keys: encryptionKeys, clock });
-  const databases = createTenantDatabases({
-    adminUrl: config.tenantDatabaseAdminUrl ?? databaseUrl,
-    nameOf: databaseName,
-    log,
-    clock,
-  });
-  cleanup.add('the connections to tenant databases', () => databases.close());
-  const settings = {
-    orgSlug: config.orgSlug,
-    registryHost: config.registryHost,
-    sharedRegistryApp: config.sharedRegistryApp,
-    subdomainSuffix: config.subdomainSuffix,
-  };
+  const vaultOver = (over: Pick<Database, 'db'>) =>
+    createVault({ database: over, keys: encryptionKeys, clock });
+  const vault = vaultOver(database);
+  const databases = openTenantDatabases(options, databaseUrl);
+  const settings = settingsOf(config);
   const parts = { store: store.tenants, fly, vault, databases, settings, clock, log };
+  const { tenants, leases, survey } = store;
+  const means = { database, databaseUrl, store: tenants, leases, fly, databases, vaultOver };
+  const acting = openElection(options, means);
   const runtimeMetrics = createRuntimeMetrics(metrics);
-  const loop = createLoop({ ...parts, metrics: runtimeMetrics });
+  const loop = createLoop({
+    ...parts,
+    metrics: runtimeMetrics,
+    ...(acting !== undefined && { acting }),
+  });
   let url = '';
   const accounts = await openAccounts({ ...options, database, encryptionKeys, url: () => url });
   const doors = {
@@ -94,7 +96,7 @@ async function build(options: ResourceOptions): Promise<string> {
     log,
     metrics,
     auth: createAuthenticator({ key: tokenKey(config), issuer: config.jwt.issuer, own: accounts, clock }),
-    health: () => health(database, loop),
+    health: () => health(database, loop, acting?.elector),
   };
   const api = createApi({
     ...doors,
@@ -104,6 +106,7 @@ async function build(options: ResourceOptions): Promise<string> {
     resolveImage: (reference, signal) => resolveImage(fly, reference, signal),
     planTenant: (tenant, signal) =>
       previewPlan({ ...parts, digestUsedElsewhere: loop.digestUsedElsewhere }, tenant, signal),
+    probesOnly: config.role === 'controller',
   });
   cleanup.add('the API', () => api.close());
   url = await api.listen({
@@ -111,18 +114,28 @@ async function build(options: ResourceOptions): Promise<string> {
     port: config.port,
     listenTextResolver: (address) => `the API listens on ${address}`,
   });
-  const { survey } = store;
-  const kubectl = survey && (await openKubectlDoor(options, { ...doors, survey }));
+  const served = config.role === 'controller' ? undefined : survey;
+  const kubectl = served && (await openKubectlDoor(options, { ...doors, survey: served }));
   // Before the loop starts, which is what turns /readyz green: whoever waits for that may read the file at once.
   if (keys !== undefined) await introduce(options, { accounts, url, kubectl });
   loop.start();
   cleanup.add('the control loop', () => loop.stop(STOP_DEADLINE_MS));
-  const { tenants } = loop;
-  startBilling(cleanup, { ...doors, accounts, tenants, metrics: runtimeMetrics, listen: database.listen });
+  if (config.role !== 'api')
+    startBilling(cleanup, {
+      ...doors,
+      accounts,
+      tenants: loop.tenants,
+      metrics: runtimeMetrics,
+      listen: database.listen,
+    });
   // A cluster is somebody's: nothing is put there unasked.
   const ours = keys !== undefined && config.fly === undefined && config.store.kind === 'postgres';
   if (ours) await showExamples(store.tenants, log);
   return url;
+}
+
+function settingsOf({ orgSlug, registryHost, sharedRegistryApp, subdomainSuffix }: Config): TenantSettings {
+  return { orgSlug, registryHost, sharedRegistryApp, subdomainSuffix };
 }
 
 /** Where nothing can be bought, nothing follows from what was. */
@@ -161,7 +174,11 @@ async function resolveImage(fly: Fly, text: string, signal: AbortSignal): Promis
   return fly.registry.resolve({ registry, repository, reference: digest ?? tag ?? 'latest' }, signal);
 }
 
-async function health(database: Database, { tenants }: Loop): Promise<HealthView> {
+async function health(
+  database: Database,
+  { tenants }: Loop,
+  elector: Elector | undefined,
+): Promise<HealthView> {
   const reachable = await database.ping(AbortSignal.timeout(PING_TIMEOUT_MS)).then(
     () => true,
     () => false,
@@ -173,6 +190,7 @@ async function health(database: Database, { tenants }: Loop): Promise<HealthView
       healthy: tenants.healthy,
       ...(!tenants.healthy && { message: 'the watch on tenants is down; it is being restarted' }),
     },
+    ...(elector === undefined ? [] : [leaseHealth(elector)]),
   ];
   return { healthy: checks.every((check) => check.healthy), checks };
 }

@@ -54,15 +54,20 @@ const manifestSchema = z.object({
   spec: z.unknown(),
 });
 
-/** Creates every Tenant of a YAML file, and returns their names. Meant for an empty store. */
+/** By this `kubectl apply` knows later which fields a file no longer has. */
+const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
+
+/** Creates every Tenant of a YAML file as `kubectl apply` would, and returns their names. Meant for an empty store. */
 export async function applyExamples(
   store: Pick<TenantStore, 'create'>,
   options: { readonly file: URL; readonly finalizer: string },
 ): Promise<string[]> {
   const names: string[] = [];
   for (const document of parseAllDocuments(await readFile(options.file, 'utf8'))) {
-    const { metadata, spec } = manifestSchema.parse(document.toJS());
-    await store.create({ metadata: { ...metadata, finalizers: [options.finalizer] }, spec });
+    const manifest: unknown = document.toJS();
+    const { metadata, spec } = manifestSchema.parse(manifest);
+    const annotations = { [LAST_APPLIED]: json(manifest) };
+    await store.create({ metadata: { ...metadata, annotations, finalizers: [options.finalizer] }, spec });
     names.push(metadata.name);
   }
   return names;

@@ -16,23 +16,23 @@ import { openPlansDoor } from './rest/plans-door.ts';
 import { sendProblem } from './rest/problem.ts';
 import { openSubscriptionDoor } from './rest/subscription-door.ts';
 import { openWebhookDoor } from './rest/webhook-door.ts';
-import { createServer } from './server.ts';
+import { createServer, type ServerParts } from './server.ts';
 
 /** The API of Landlord, ready to listen. Closing it ends all streams and connections. */
 export function createApi(dependencies: ApiDependencies): FastifyInstance {
+  const doors: ServerParts['doors'] = [
+    (scope, streams) => openKubernetesDoor(scope, { ...dependencies, streams }),
+    (scope, streams) => openRestDoor(scope, { ...dependencies, streams }),
+    (scope) => openLoginDoor(scope, dependencies),
+    (scope) => openAccountDoor(scope, dependencies),
+    (scope) => openPlansDoor(scope, dependencies),
+    (scope, streams) => openCheckoutDoor(scope, { ...dependencies, streams }),
+    (scope) => openPaymentDoor(scope, dependencies),
+    (scope) => openSubscriptionDoor(scope, dependencies),
+    (scope) => openWebhookDoor(scope, dependencies),
+  ];
   return createServer(dependencies, {
-    doors: [
-      (scope) => openHealth(scope, dependencies),
-      (scope, streams) => openKubernetesDoor(scope, { ...dependencies, streams }),
-      (scope, streams) => openRestDoor(scope, { ...dependencies, streams }),
-      (scope) => openLoginDoor(scope, dependencies),
-      (scope) => openAccountDoor(scope, dependencies),
-      (scope) => openPlansDoor(scope, dependencies),
-      (scope, streams) => openCheckoutDoor(scope, { ...dependencies, streams }),
-      (scope) => openPaymentDoor(scope, dependencies),
-      (scope) => openSubscriptionDoor(scope, dependencies),
-      (scope) => openWebhookDoor(scope, dependencies),
-    ],
+    doors: [(scope) => openHealth(scope, dependencies), ...(dependencies.probesOnly === true ? [] : doors)],
     sendError,
   });
 }

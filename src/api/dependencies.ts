@@ -28,6 +28,8 @@ export interface ApiDependencies {
   readonly resolveImage: ResolveImage;
   readonly planTenant: PlanTenant;
   readonly health: () => Promise<HealthView>;
+  /** True: nothing but the probes and the figures is answered. */
+  readonly probesOnly?: boolean;
   /** Where the HTTP figures are registered, and what /metrics prints. */
   readonly metrics: Registry;
 }

@@ -22,6 +22,8 @@ export interface ClusterAccess {
   readonly origin: string;
   /** Comes before every path; empty for most clusters. */
   readonly basePath: string;
+  /** Of the context, in a cluster the pods' own: what is ours beside the tenants lives there. */
+  readonly namespace: string;
   /** Throws KubernetesError `refused` when no credentials can be had. */
   authorise(): Promise<Authorised>;
   /** Closes all connections; what is still under way fails. */
@@ -63,6 +65,7 @@ export async function openClusterAccess(options: {
   return {
     origin: server.origin,
     basePath: server.pathname.replace(/\/+$/, ''),
+    namespace: config.getContextObject(config.getCurrentContext())?.namespace ?? 'default',
     authorise: () =>
       authorise().catch(() => {
         // What a credential plugin says may hold the credential.

@@ -41,7 +41,7 @@ const STATUS_EXTENSIONS: Extensions = {
  * What `--field-selector` may choose by, beside name and namespace: the server indexes none of it, but sends only what
  * matches. Kubernetes 1.31 or newer; an older one ignores the list.
  */
-const SELECTABLE_FIELDS = [{ jsonPath: '.spec.owner' }];
+export const SELECTABLE_FIELDS = [{ jsonPath: '.spec.owner' }];
 
 /** The whole definition, as plain JSON. */
 export function tenantCrd() {
@@ -86,8 +86,14 @@ export function tenantStructuralSchema(): StructuralSchema {
       kind: { type: 'string' },
       // The only thing of metadata that a definition may narrow: every hostname and name on Fly is at most a label.
       metadata: { type: 'object', properties: { name: toStructural(metadataSchema.shape.name, {}) } },
-      spec: toStructural(specSchema, SPEC_EXTENSIONS),
-      status: toStructural(statusSchema, STATUS_EXTENSIONS),
+      spec: {
+        description: 'What the tenant should be.',
+        ...toStructural(specSchema, SPEC_EXTENSIONS),
+      },
+      status: {
+        description: 'What the tenant is, as it was last observed. Written by Landlord.',
+        ...toStructural(statusSchema, STATUS_EXTENSIONS),
+      },
     },
     'x-kubernetes-validations': [
       {

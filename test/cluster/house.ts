@@ -56,6 +56,7 @@ export async function createClusterHouse(
         simulatorUrl: simulator.url,
         env: {
           LANDLORD_STORE: 'kubernetes',
+          LANDLORD_KUBECTL_PORT: 'off',
           KUBECONFIG: kubeconfig,
           DATABASE_URL: database.url,
           ...env,

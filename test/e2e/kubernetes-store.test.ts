@@ -115,32 +115,36 @@ await describeOnCluster('the daemon on a cluster', () => {
     });
   });
 
-  it('never asks for a right that it does not have, and writes nothing but tenants and events', async () => {
+  it('never asks for a right that it does not have, and writes nothing but tenants, events and its leases', async () => {
     const ours = await house.requests();
     expect(ours.length).toBeGreaterThan(0);
     expect(ours.filter(isForbidden)).toEqual([]);
     const resources = new Set(ours.filter(isWrite).map(({ objectRef }) => objectRef.resource));
-    expect([...resources].sort()).toEqual(['events', 'tenants']);
+    expect([...resources].sort()).toEqual(['events', 'leases', 'tenants']);
   });
 
-  it('loads the Kubernetes client, which a daemon without a cluster never does', async () => {
-    expect(daemon.output()).toContain(CLIENT);
-    const folder = await mkdtemp(join(tmpdir(), 'landlord-e2e-'));
-    const database = await createTestDatabase();
-    const other = await startDaemon({
-      stateDir: folder,
-      simulatorUrl: house.simulator.url,
-      env: { NODE_OPTIONS: `--import=${TELL_IMPORTS}`, DATABASE_URL: database.url },
-    });
-    try {
-      expect(other.output()).toContain('imported pg');
-      expect(other.output()).not.toContain(CLIENT);
-    } finally {
-      await other.stop();
-      await database.drop();
-      await rm(folder, { recursive: true, force: true });
-    }
-  });
+  it(
+    'loads the Kubernetes client, which a daemon without a cluster never does',
+    { timeout: 90_000 },
+    async () => {
+      expect(daemon.output()).toContain(CLIENT);
+      const folder = await mkdtemp(join(tmpdir(), 'landlord-e2e-'));
+      const database = await createTestDatabase();
+      const other = await startDaemon({
+        stateDir: folder,
+        simulatorUrl: house.simulator.url,
+        env: { NODE_OPTIONS: `--import=${TELL_IMPORTS}`, DATABASE_URL: database.url },
+      });
+      try {
+        expect(other.output()).toContain('imported pg');
+        expect(other.output()).not.toContain(CLIENT);
+      } finally {
+        await other.stop();
+        await database.drop();
+        await rm(folder, { recursive: true, force: true });
+      }
+    },
+  );
 
   // The last one: a server that comes up refuses everything until it knows its roles.
   // A server that ends waits for the watches that are open, and is killed after twenty seconds.

@@ -20,7 +20,7 @@ export interface Subject {
 
 const EXAMPLES = fileURLToPath(new URL('../../examples/tenants.yaml', import.meta.url));
 const RESOURCE = 'tenant.cloud.systemprompt.io';
-const READY = ['wait', '--for=condition=Ready', '--timeout=180s'];
+const READY = ['wait', '--for=condition=Ready', '--timeout=60s'];
 const STORY_TIMEOUT_MS = 240_000;
 
 /** Registers the stories, one `it` each. The subject is asked for when the first of them runs. */
@@ -171,7 +171,7 @@ async function makeMistakes({ kubectl }: Subject): Promise<void> {
   const size = await kubectl.run(['apply', '-f', '-'], {
     input: manifest.replace('memoryMb: 512', 'memoryMb: 300'),
   });
-  expect(size.stderr).toMatch(/The Tenant "hello" is invalid: .*spec\.memoryMb: /);
+  expect(size.stderr).toMatch(/The Tenant "hello" is invalid: [^]*spec\.memoryMb: /);
   const owner = await kubectl.run([
     'patch',
     'tn',
@@ -180,7 +180,7 @@ async function makeMistakes({ kubectl }: Subject): Promise<void> {
     '-p',
     '{"spec":{"owner":"other"}}',
   ]);
-  expect(owner.stderr).toMatch(/The Tenant "hello" is invalid: .*spec\.owner: .*cannot be changed/);
+  expect(owner.stderr).toMatch(/The Tenant "hello" is invalid: [^]*spec\.owner: .*cannot be changed/);
   expect((await kubectl.run(['create', '-f', '-'], { input: manifest })).stderr).toContain('(AlreadyExists)');
   expect((await kubectl.run(['get', 'tn', 'nobody'])).stderr).toBe(
     'Error from server (NotFound): tenants.cloud.systemprompt.io "nobody" not found\n',
@@ -189,7 +189,9 @@ async function makeMistakes({ kubectl }: Subject): Promise<void> {
   expect(strategic.stderr).toContain('application/strategic-merge-patch+json is not supported');
   const test = '[{"op":"test","path":"/spec/plan","value":"other"},{"op":"remove","path":"/spec/image"}]';
   expect((await kubectl.run(['patch', 'tn', 'hello', '--type=json', '-p', test])).code).toBe(1);
-  expect(await tenant(kubectl, 'hello')).toEqual(before);
+  // Its status may have been written meanwhile, by the loop.
+  const after = await tenant(kubectl, 'hello');
+  expect([after.metadata.generation, after.spec]).toEqual([before.metadata.generation, before.spec]);
 }
 
 async function changeMemory({ kubectl, simulatorUrl }: Subject): Promise<void> {

@@ -2,7 +2,7 @@
  * What does a Tenant look like, and what may be done with it, told to machines? OpenAPI v3 as the API server would
  * serve it for our CustomResourceDefinition: of it live `kubectl explain` and kubectl's own check of what it sends.
  */
-import { tenantStructuralSchema } from '../../tenant/crd.ts';
+import { SELECTABLE_FIELDS, tenantStructuralSchema } from '../../tenant/crd.ts';
 import { API_VERSION, GROUP, KIND, PLURAL, VERSION } from '../../tenant/names.ts';
 import { hashOf } from './documents.ts';
 import {
@@ -78,6 +78,9 @@ function tenantObject(): object {
       },
     },
     'x-kubernetes-group-version-kind': [gvk(KIND)],
+    'x-kubernetes-selectable-fields': SELECTABLE_FIELDS.map(({ jsonPath }) => ({
+      fieldPath: jsonPath.replace(/^\./, ''),
+    })),
   };
 }
 
@@ -131,7 +134,7 @@ const DELETE_QUERY = [DRY_RUN];
 const LIST_QUERY = [
   parameter('allowWatchBookmarks', 'Tells now and then how far the watch has come.', 'boolean'),
   parameter('continue', 'The rest of a list that came in pieces.'),
-  parameter('fieldSelector', 'Only objects with this metadata.name or metadata.namespace.'),
+  parameter('fieldSelector', 'Only objects with this metadata.name, metadata.namespace or spec.owner.'),
   parameter('labelSelector', 'Only objects with these labels.'),
   parameter('limit', 'The most objects that one answer may hold.', 'integer'),
   parameter('resourceVersion', 'For a watch: tell what came after it.'),

@@ -17,6 +17,7 @@ export interface FieldSelector {
   /** The one name that can match, when the selector pins it down. */
   readonly name?: string;
   readonly namespace?: string;
+  readonly owner?: string;
   matches(tenant: Tenant): boolean;
 }
 
@@ -70,18 +71,25 @@ export function pinned<F extends string>(
   return requirements.find((part) => part.field === field && part.equal)?.value;
 }
 
-/** The two fields that every custom resource has. Throws ApiError `invalid_request` for any other. */
+/** The two fields that every custom resource has, and the one that the CRD adds. */
+const READERS = {
+  'metadata.name': ({ metadata }: Tenant) => metadata.name,
+  'metadata.namespace': ({ metadata }: Tenant) => metadata.namespace,
+  'spec.owner': ({ spec }: Tenant) => spec.owner,
+} as const;
+const FIELDS = ['metadata.name', 'metadata.namespace', 'spec.owner'] as const;
+
+/** Throws ApiError `invalid_request` for any other field than {@link FIELDS}. */
 export function parseFieldSelector(text: string): FieldSelector {
-  const parts = parseFieldRequirements(text, ['metadata.name', 'metadata.namespace']);
+  const parts = parseFieldRequirements(text, FIELDS);
   const name = pinned(parts, 'metadata.name');
   const namespace = pinned(parts, 'metadata.namespace');
+  const owner = pinned(parts, 'spec.owner');
   return {
     ...(name !== undefined && { name }),
     ...(namespace !== undefined && { namespace }),
-    matches: ({ metadata }) =>
-      parts.every(({ field, equal, value }) => {
-        const actual = field === 'metadata.name' ? metadata.name : metadata.namespace;
-        return (actual === value) === equal;
-      }),
+    ...(owner !== undefined && { owner }),
+    matches: (tenant) =>
+      parts.every(({ field, equal, value }) => (READERS[field](tenant) === value) === equal),
   };
 }

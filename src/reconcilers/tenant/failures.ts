@@ -34,6 +34,8 @@ const ACCOUNT_RETRY_MS = 60_000;
 /** The registry knew the image, the host does not see it yet (fly-api section 5.9). */
 const IMAGE_RETRY_MS = 10_000;
 const WAITING_RETRY_MS = 2_000;
+/** The replica lost the tenant's shard, and what it still wanted was not sent; the tenant is another one's to look at. */
+export const NOT_PERMITTED = 'NotPermitted';
 
 export function classifyFailure(step: Tried, error: unknown): StepFailure {
   if (error instanceof FlyError) return flyFailure(step, error);
@@ -63,10 +65,11 @@ export function classifyFailure(step: Tried, error: unknown): StepFailure {
 /** A server that is away comes back; a role that is not ours, or a right that is missing, needs a person. */
 function databaseFailure(step: Tried, error: DatabaseError): StepFailure {
   const away = error.kind === 'unavailable' || error.kind === 'busy';
+  const unsent = error.kind === 'unpermitted';
   return {
     step,
-    kind: away ? 'transient' : 'terminal',
-    reason: away ? 'DatabaseUnavailable' : 'DatabaseRefused',
+    kind: away || unsent ? 'transient' : 'terminal',
+    reason: unsent ? NOT_PERMITTED : `Database${away ? 'Unavailable' : 'Refused'}`,
     message: `cannot ${words(step.kind)} "${step.target}": ${error.message}`,
     ambiguous: away,
     cause: error,

@@ -78,6 +78,9 @@ describe('fields', () => {
     ['metadata.name=one,metadata.namespace=blue', true],
     ['metadata.name=one,metadata.namespace=red', false],
     ['metadata.namespace!=red', true],
+    ['spec.owner=ctm_1', true],
+    ['spec.owner=ctm_2', false],
+    ['spec.owner!=ctm_2,metadata.name=one', true],
   ])('"%s" selects blue/one: %s', (text, want) => {
     expect(parseFieldSelector(text).matches(tenant)).toBe(want);
   });
@@ -87,7 +90,7 @@ describe('fields', () => {
     expect(parseFieldSelector('metadata.name!=one').name).toBeUndefined();
   });
 
-  it.each(['spec.owner=x', 'metadata.name', 'status.phase=running', 'metadata.name>a'])(
+  it.each(['spec.plan=x', 'metadata.name', 'status.phase=running', 'metadata.name>a'])(
     '"%s" is refused',
     (text) => {
       expect(() => parseFieldSelector(text)).toThrow('cannot read the field selector');
