@@ -11,7 +11,6 @@ const PRODUCTION = {
   LANDLORD_PUBLIC_URL: 'https://landlord.example.com',
   LANDLORD_ENCRYPTION_KEYS: `one:${Buffer.alloc(32).toString('base64')}`,
   JWT_SECRET: 'x'.repeat(32),
-  LANDLORD_PUBLIC_URL: 'https://landlord.example.com',
 };
 const CERT = 'LANDLORD_KUBECTL_TLS_CERT_FILE';
 const KEY = 'LANDLORD_KUBECTL_TLS_KEY_FILE';
