@@ -11,7 +11,7 @@ import type { Fly } from './fly/fly.ts';
 import { registryPassword } from './fly/token.ts';
 import type { WireCertificateDetail } from './fly/wire.ts';
 import { createRevisionStore } from './store/revisions.ts';
-import type { Vault } from './vault/vault.ts';
+import type { OwnersVault } from './vault/vault.ts';
 
 /** What the doors to one tenant stand on. */
 export function tenantDoors(parts: {
@@ -19,7 +19,7 @@ export function tenantDoors(parts: {
   readonly database: Database;
   readonly databases: TenantDatabases;
   readonly fly: Fly;
-  readonly vault: Vault;
+  readonly vault: OwnersVault;
   readonly clock: Clock;
 }): Pick<ApiDependencies, 'vault' | 'revisions' | 'platform' | 'databaseUrls' | 'cloudEnabled'> {
   const { config, database, databases, fly, vault, clock } = parts;

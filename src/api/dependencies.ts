@@ -9,7 +9,7 @@ import type { Clock } from '../clock.ts';
 import type { RevisionStore } from '../store/revisions.ts';
 import type { EventStore, TenantStore } from '../store/store.ts';
 import type { Tenant } from '../tenant/schema.ts';
-import type { Vault } from '../vault/vault.ts';
+import type { OwnersVault } from '../vault/vault.ts';
 import type { Authenticator } from './auth.ts';
 
 export interface ApiDependencies {
@@ -47,7 +47,7 @@ export type ResolveImage = (reference: string, signal: AbortSignal) => Promise<s
 
 /** What the doors may do with secrets. They never rotate what the spec has not asked for. */
 export type DoorVault = Pick<
-  Vault,
+  OwnersVault,
   'describe' | 'list' | 'set' | 'rotate' | 'reveal' | 'link' | 'redeem' | 'forget'
 >;
 

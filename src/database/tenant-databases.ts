@@ -30,7 +30,11 @@ export interface TenantDatabaseState {
 export const EXTERNAL_GROUP = 'landlord_external';
 
 export interface TenantDatabases {
-  describe(uid: string): Promise<TenantDatabaseState>;
+  /**
+   * `afterOthers`: not before everybody is done who is at work on it, also a statement that goes on at the server after
+   * its caller has lost the connection. Whoever is about to believe that there is nothing must ask so.
+   */
+  describe(uid: string, options?: { readonly afterOthers?: boolean }): Promise<TenantDatabaseState>;
   /**
    * Makes what is missing of role and database; safe to repeat. Throws DatabaseError of the kind `foreign` when
    * something of that name exists that is not ours.
@@ -98,14 +102,14 @@ function operations(options: TenantDatabasesOptions, db: Connection): TenantData
   const { nameOf } = options;
 
   /** One caller at a time for each name, on one connection: CREATE and DROP DATABASE are refused in transactions. */
-  const alone = (what: string, name: string, work: (connection: Connection) => Promise<void>) =>
+  const alone = <T>(what: string, name: string, work: (connection: Connection) => Promise<T>): Promise<T> =>
     attempt(`${what} "${name}"`, () =>
       db.connection().execute(async (connection) => {
         await sql`SELECT pg_advisory_lock(hashtext('tenant_databases'), hashtext(${name}))`.execute(
           connection,
         );
         try {
-          await work(connection);
+          return await work(connection);
         } finally {
           await sql`SELECT pg_advisory_unlock_all()`.execute(connection);
         }
@@ -114,16 +118,12 @@ function operations(options: TenantDatabasesOptions, db: Connection): TenantData
 
   return {
     url: (uid, password) => tenantUrl(options, nameOf(uid), password),
-    describe: (uid) =>
-      attempt(`describe database "${nameOf(uid)}"`, async () => {
-        const { role, database, passwordRevision, externalAccess } = await look(db, nameOf(uid));
-        const state = {
-          roleExists: role === 'ours',
-          databaseExists: database === 'ours',
-          ...(externalAccess && { externalAccess }),
-        };
-        return passwordRevision === undefined ? state : { ...state, passwordRevision };
-      }),
+    describe: (uid, { afterOthers = false } = {}) => {
+      const name = nameOf(uid);
+      if (!afterOthers)
+        return attempt(`describe database "${name}"`, async () => stateOf(await look(db, name)));
+      return alone('describe database', name, async (connection) => stateOf(await look(connection, name)));
+    },
     create: (uid, credentials) =>
       alone('create database', nameOf(uid), async (connection) => {
         const name = nameOf(uid);
@@ -157,6 +157,15 @@ function operations(options: TenantDatabasesOptions, db: Connection): TenantData
         if (role === 'ours') await run(connection, `DROP ROLE IF EXISTS ${quote(name)}`);
       }),
   };
+}
+
+function stateOf({ role, database, passwordRevision, externalAccess }: Found): TenantDatabaseState {
+  const state = {
+    roleExists: role === 'ours',
+    databaseExists: database === 'ours',
+    ...(externalAccess && { externalAccess }),
+  };
+  return passwordRevision === undefined ? state : { ...state, passwordRevision };
 }
 
 async function look(connection: Connection, name: string): Promise<Found> {

@@ -9,7 +9,7 @@ import { transportUnder, type MayAct, type Transport } from './call.ts';
 import { createCertificates } from './certificates.ts';
 import { createCircuit, type Circuit } from './circuit.ts';
 import type { Fly } from './fly.ts';
-import { createHttp } from './http.ts';
+import { createHttp, type Http } from './http.ts';
 import { createLimiter } from './limiter.ts';
 import { createMachines } from './machines.ts';
 import { createFlyMetrics } from './metrics.ts';
@@ -61,6 +61,8 @@ export interface FlyOptions {
   readonly metrics?: Registry;
   readonly timeouts?: Partial<Timeouts>;
   readonly limits?: Partial<FlyLimits>;
+  /** What carries requests; connections of its own when absent. */
+  readonly http?: Http;
 }
 
 const TIMEOUTS: Timeouts = { readMs: 10_000, writeMs: 30_000 };
@@ -133,12 +135,14 @@ function createTransports({ clock, log, ...options }: FlyOptions): Transports {
   const limits: FlyLimits = { ...LIMITS, ...options.limits };
   const metrics = createFlyMetrics(options.metrics);
   const limiter = createLimiter({ clock, longestWaitMs: limits.limiterWaitMs });
-  const http = createHttp({
-    clock,
-    connections: limits.connections,
-    longPollConnections: limits.waitConnections,
-    answerBytes: limits.answerBytes,
-  });
+  const http =
+    options.http ??
+    createHttp({
+      clock,
+      connections: limits.connections,
+      longPollConnections: limits.waitConnections,
+      answerBytes: limits.answerBytes,
+    });
   const userAgent = options.replica === undefined ? 'landlord' : `landlord (${options.replica})`;
   const circuits = new Map<string, Circuit>();
 

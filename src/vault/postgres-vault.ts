@@ -13,10 +13,10 @@ import { lockSecrets, type LockedSecrets } from './locked-secrets.ts';
 import { countByKey, resealAll } from './reseal.ts';
 import { createSealer, VaultError, type EncryptionKey, type Sealer } from './seal.ts';
 import { JWT_SECRET, PASSWORD, SECRETS_CHANNEL, type VaultDatabase, type VaultTables } from './tables.ts';
-import type { AppliedSecrets, RevealedSecrets, SecretRecord, Vault, VaultState } from './vault.ts';
+import type { AppliedSecrets, OwnersVault, RevealedSecrets, SecretRecord, VaultState } from './vault.ts';
 
 /** The vault, and what its operator may do to all of it. */
-export interface PostgresVault extends Vault {
+export interface PostgresVault extends OwnersVault {
   /**
    * Seals everything anew that is not sealed with the first key, so that older keys can be dropped. Returns how
    * many secrets that were. Safe to stop and to repeat, and to run beside everything else.

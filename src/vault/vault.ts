@@ -53,12 +53,6 @@ export interface Vault {
   /** Sets and (with null) removes secrets of the owner. Does nothing when nothing differs. */
   set(uid: string, values: Readonly<Record<string, string | null>>): Promise<VaultState>;
   reveal(uid: string): Promise<RevealedSecrets | undefined>;
-  /** The owner's own secrets, sorted by name. */
-  list(uid: string): Promise<SecretRecord[]>;
-  /** Token of the one-time link to the credentials while it waits to be used; every new password gets a new one. */
-  link(uid: string): Promise<string | undefined>;
-  /** Uses the link up, and opens the secrets of that moment. Undefined when the token is not, or no longer, the one. */
-  redeem(uid: string, token: string): Promise<RevealedSecrets | undefined>;
   /**
    * Calls back with the uid of every tenant whose owner has changed secrets, in whatever process, until the returned
    * function is called. A call may be lost: it is a wake-up and nothing more.
@@ -67,4 +61,14 @@ export interface Vault {
   recordApplied(uid: string, applied: AppliedSecrets): Promise<void>;
   /** Removes everything of the tenant. */
   forget(uid: string): Promise<void>;
+}
+
+/** What an owner may ask of them beside, through a door. */
+export interface OwnersVault extends Vault {
+  /** The owner's own secrets, sorted by name. */
+  list(uid: string): Promise<SecretRecord[]>;
+  /** Token of the one-time link to the credentials while it waits to be used; every new password gets a new one. */
+  link(uid: string): Promise<string | undefined>;
+  /** Uses the link up, and opens the secrets of that moment. Undefined when the token is not, or no longer, the one. */
+  redeem(uid: string, token: string): Promise<RevealedSecrets | undefined>;
 }

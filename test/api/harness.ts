@@ -22,7 +22,7 @@ import { createRevisionStore, type RevisionStore } from '../../src/store/revisio
 import type { EventStore, Survey, TenantStore } from '../../src/store/store.ts';
 import type { Tenant, TenantStatus } from '../../src/tenant/schema.ts';
 import { createVault } from '../../src/vault/postgres-vault.ts';
-import type { Vault } from '../../src/vault/vault.ts';
+import type { OwnersVault } from '../../src/vault/vault.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
 import { signToken } from '../support/tokens.ts';
@@ -74,7 +74,7 @@ export interface Harness {
   readonly store: TenantStore;
   readonly events: EventStore;
   readonly revisions: RevisionStore;
-  readonly vault: Vault;
+  readonly vault: OwnersVault;
   readonly fly: Fly;
   readonly simulator: SimulatorServer;
   /** A call of the simulator's control surface. */

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, i
 import { systemClock } from '../../src/clock.ts';
 import { createTenantDatabases, EXTERNAL_GROUP } from '../../src/database/tenant-databases.ts';
 import { administer, silentLog } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
 
 const nameOf = (uid: string) => `sp_${uid.replaceAll('-', '_')}`;
 const password = randomBytes(24).toString('base64url');
@@ -205,6 +206,25 @@ describe.each([
     const refused = databases.setPassword(uid, odd);
     await expect(refused).rejects.toThrow('cannot set a database password: it is not printable ASCII');
     await expect(refused).rejects.not.toThrow(odd.password);
+  });
+
+  it('sees, when it is asked to wait for others, what a caller leaves behind who has lost the connection', async () => {
+    const other = new pg.Client(adminUrl);
+    await other.connect();
+    try {
+      await other.query(`SELECT pg_advisory_lock(hashtext('tenant_databases'), hashtext('${name}'))`);
+      const described = databases.describe(uid, { afterOthers: true });
+      const waiting = `SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+        AND objid = (hashtext('${name}')::bigint & 4294967295)::oid`;
+      await eventually(async () => (await administer(waiting)).length > 0, { what: 'the look to wait' });
+      expect(await databases.describe(uid)).toEqual(nothing);
+      await other.query(`CREATE ROLE ${name}`);
+      await other.query(`COMMENT ON ROLE ${name} IS 'Made by Landlord'`);
+      await other.query('SELECT pg_advisory_unlock_all()');
+      expect(await described).toEqual({ roleExists: true, databaseExists: false });
+    } finally {
+      await other.end();
+    }
   });
 
   describe('after a crash in the middle of create', () => {

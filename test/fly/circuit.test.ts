@@ -122,4 +122,13 @@ describe('the circuit of a host', () => {
     expect(await outcome(circuit, () => answer(200), false)).toBe('refused');
     expect(circuit.state).toBe('open');
   });
+
+  test('stays open no longer because the clock is set back by an hour', async () => {
+    const { circuit, clock } = setUp();
+    await fail(circuit, 3);
+    clock.step(-3_600_000);
+    expect(await outcome(circuit, () => answer(200))).toBe('refused');
+    await clock.advance(5_000);
+    expect(await outcome(circuit, () => answer(200))).toBe('200');
+  });
 });

@@ -21,7 +21,8 @@ import { ConflictError, type EventStore, type StoredEvent, type TenantStore } fr
 import { databaseName, FINALIZER } from '../../src/tenant/names.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
 import { createVault } from '../../src/vault/postgres-vault.ts';
-import type { Vault } from '../../src/vault/vault.ts';
+import type { OwnersVault } from '../../src/vault/vault.ts';
+import type { AppView } from '../invariants/holdings.ts';
 import { createTestDatabase, silentLog, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { everyShard } from '../support/every-shard.ts';
@@ -58,7 +59,7 @@ export interface Harness {
   readonly store: TenantStore;
   readonly events: EventStore;
   readonly fly: Fly;
-  readonly vault: Vault;
+  readonly vault: OwnersVault;
   readonly simulator: SimulatorServer;
   readonly clock: Clock;
   loop: Loop;
@@ -80,7 +81,7 @@ export interface Harness {
   plan(tenant: Tenant): Promise<TenantPlanView>;
   eventsOf(tenant: Tenant): Promise<StoredEvent[]>;
   control<T>(method: string, path: string, body?: unknown): Promise<T>;
-  app(tenant: Tenant): Promise<SimulatedApp | undefined>;
+  app(tenant: Tenant): Promise<AppView | undefined>;
   /** Calls that Fly has seen: all of those that it remembers, or those about one app. */
   calls(app?: string): Promise<LoggedCall[]>;
   /** Those that were to change something, by operation. */
@@ -102,39 +103,9 @@ export interface HarnessOptions {
 }
 
 export interface SimulatedWorld {
-  readonly apps: Record<string, SimulatedApp>;
+  readonly apps: Record<string, AppView>;
   /** Only of the whole world, not of one app. */
   readonly registry?: { readonly tags: Record<string, string> };
-}
-
-export interface SimulatedApp {
-  readonly org: string;
-  readonly deleting: boolean;
-  readonly machines: {
-    id: string;
-    name: string;
-    state: string;
-    host: string;
-    instance_id: string;
-    versions: string[];
-    config: {
-      image: string;
-      guest: { memory_mb: number };
-      metadata?: Record<string, string>;
-      mounts?: { volume: string }[];
-    };
-  }[];
-  readonly volumes: {
-    id: string;
-    name: string;
-    state: string;
-    host: string;
-    size_gb: number;
-    attached_machine_id: string | null;
-  }[];
-  readonly addresses: { ip: string; type: string }[];
-  readonly certificates: { hostname: string }[];
-  readonly secrets: { version: number; names: string[] };
 }
 
 export async function createHarness(options: HarnessOptions = {}): Promise<Harness> {
