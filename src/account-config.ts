@@ -42,6 +42,7 @@ export const accountVariables = {
   LANDLORD_PLANS_FILE: word.optional(),
   GITHUB_CLIENT_ID: word.optional(),
   GITHUB_CLIENT_SECRET: word.optional(),
+  GITHUB_URL: httpUrl.optional(),
   GOOGLE_CLIENT_ID: word.optional(),
   GOOGLE_CLIENT_SECRET: word.optional(),
   OIDC_ISSUER: httpUrl.optional(),
@@ -66,6 +67,7 @@ const TOGETHER: readonly (readonly (keyof AccountEnvironment)[])[] = [
 
 /** Names of which each means nothing without the other one. */
 const NEEDS: readonly (readonly [keyof AccountEnvironment, keyof AccountEnvironment])[] = [
+  ['GITHUB_URL', 'GITHUB_CLIENT_ID'],
   ['PADDLE_CLIENT_TOKEN', 'PADDLE_API_KEY'],
   ['PADDLE_ENVIRONMENT', 'PADDLE_API_KEY'],
   ['PADDLE_API_URL', 'PADDLE_API_KEY'],
@@ -86,7 +88,8 @@ export interface AccountConfig {
   readonly regions: readonly string[];
   /** Absent: in development those of examples/, in production those that the database has. */
   readonly plansFile: string | undefined;
-  readonly github: OAuthClient | undefined;
+  /** Without `url` it is github.com, otherwise a GitHub Enterprise server. */
+  readonly github: (OAuthClient & { readonly url?: string }) | undefined;
   readonly google: OAuthClient | undefined;
   readonly oidc: (OAuthClient & { readonly issuer: string }) | undefined;
   readonly billing:
@@ -110,15 +113,17 @@ export function accountProblems(given: Readonly<Record<string, unknown>>): strin
   const lonely = NEEDS.filter(([name, needed]) => isSet(name) && !isSet(needed)).map(
     ([name, needed]) => `${needed}: must be set together with ${name}`,
   );
-  return [...new Set([...halves, ...lonely, ...plainIssuer(given['OIDC_ISSUER'])])];
+  const open = ['OIDC_ISSUER', 'GITHUB_URL'].filter((name) => isOpenLine(given[name]));
+  return [
+    ...new Set([...halves, ...lonely]),
+    ...open.map((name) => `${name}: must be an https URL, unless it is on this machine`),
+  ];
 }
 
 /** Logins over an open line could be anybody's. */
-function plainIssuer(issuer: unknown): string[] {
-  const plain = typeof issuer === 'string' && URL.canParse(issuer) && new URL(issuer).protocol === 'http:';
-  return plain && !['127.0.0.1', 'localhost', '[::1]'].includes(new URL(issuer).hostname)
-    ? ['OIDC_ISSUER: must be an https URL, unless it is on this machine']
-    : [];
+function isOpenLine(url: unknown): boolean {
+  const plain = typeof url === 'string' && URL.canParse(url) && new URL(url).protocol === 'http:';
+  return plain && !['127.0.0.1', 'localhost', '[::1]'].includes(new URL(url).hostname);
 }
 
 /** Whether anybody can log in through a provider. */
@@ -127,6 +132,7 @@ export function hasLogin(given: Readonly<Record<string, unknown>>): boolean {
 }
 
 export function toAccountConfig(env: AccountEnvironment): AccountConfig {
+  const github = client(env.GITHUB_CLIENT_ID, env.GITHUB_CLIENT_SECRET);
   const oidc = client(env.OIDC_CLIENT_ID, env.OIDC_CLIENT_SECRET);
   return {
     publicUrl: env.LANDLORD_PUBLIC_URL,
@@ -134,7 +140,7 @@ export function toAccountConfig(env: AccountEnvironment): AccountConfig {
     operators: env.LANDLORD_OPERATORS,
     regions: env.LANDLORD_REGIONS,
     plansFile: env.LANDLORD_PLANS_FILE,
-    github: client(env.GITHUB_CLIENT_ID, env.GITHUB_CLIENT_SECRET),
+    github: github && { ...github, ...(env.GITHUB_URL !== undefined && { url: env.GITHUB_URL }) },
     google: client(env.GOOGLE_CLIENT_ID, env.GOOGLE_CLIENT_SECRET),
     oidc:
       env.OIDC_ISSUER === undefined || oidc === undefined ? undefined : { ...oidc, issuer: env.OIDC_ISSUER },

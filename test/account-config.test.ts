@@ -39,6 +39,7 @@ describe('the environment of accounts', () => {
       LANDLORD_REGIONS: 'iad,ord',
       GITHUB_CLIENT_ID: 'a',
       GITHUB_CLIENT_SECRET: 'b',
+      GITHUB_URL: 'https://github.example.com/',
       OIDC_ISSUER: 'https://id.example.com',
       OIDC_CLIENT_ID: 'c',
       OIDC_CLIENT_SECRET: 'd',
@@ -50,7 +51,7 @@ describe('the environment of accounts', () => {
       redirectHosts: ['app.example.com', 'localhost:8443'],
       operators: ['boss@example.com'],
       regions: ['iad', 'ord'],
-      github: { clientId: 'a', clientSecret: 'b' },
+      github: { clientId: 'a', clientSecret: 'b', url: 'https://github.example.com' },
       oidc: { issuer: 'https://id.example.com', clientId: 'c', clientSecret: 'd' },
       billing: { apiKey: 'k', webhookSecret: 's', environment: 'sandbox', clientToken: 't' },
     });
@@ -76,6 +77,11 @@ describe('the environment of accounts', () => {
       name: 'an issuer over an open line',
       environment: { OIDC_ISSUER: 'http://x.example', OIDC_CLIENT_ID: 'a', OIDC_CLIENT_SECRET: 'b' },
       says: 'OIDC_ISSUER: must be an https URL, unless it is on this machine',
+    },
+    {
+      name: 'a GitHub server over an open line',
+      environment: { GITHUB_URL: 'http://x.example', GITHUB_CLIENT_ID: 'a', GITHUB_CLIENT_SECRET: 'b' },
+      says: 'GITHUB_URL: must be an https URL, unless it is on this machine',
     },
     {
       name: 'a key of Paddle without the secret of its webhooks',

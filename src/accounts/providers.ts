@@ -94,16 +94,13 @@ const oidcClaimsSchema = z.object({
   name: z.string().max(256).optional(),
 });
 
-/** GitHub, or a GitHub Enterprise server. */
+/** GitHub, or the GitHub Enterprise server at `url`, whose API is below its own address. */
 export function createGithubProvider(
-  options: ClientCredentials & { readonly url?: string; readonly apiUrl?: string },
+  options: ClientCredentials & { readonly url?: string | undefined },
 ): LoginProvider {
-  const {
-    clientId,
-    clientSecret,
-    url: server = 'https://github.com',
-    apiUrl = 'https://api.github.com',
-  } = options;
+  const { clientId, clientSecret, url } = options;
+  const server = url ?? 'https://github.com';
+  const apiUrl = url === undefined ? 'https://api.github.com' : `${url}/api/v3`;
   const configuration = once(async () => {
     const { Configuration } = await library();
     const made = new Configuration(

@@ -1,6 +1,6 @@
 /**
  * Login providers that speak their real wire over HTTP: an OpenID Connect issuer with discovery, PKCE and signed id
- * tokens, and a GitHub with its own API. Whoever visits the authorize address consents at once, as the person that
+ * tokens, and a GitHub Enterprise server with its own API. Whoever visits the authorize address consents at once, as the person that
  * the test says.
  */
 import { createHash, randomUUID } from 'node:crypto';
@@ -170,14 +170,14 @@ export async function startGithub(): Promise<FakeProvider> {
         people.set(token, grant.person);
         return json(response, 200, { access_token: token, token_type: 'bearer', scope: 'user:email' });
       }
-      case '/user':
+      case '/api/v3/user':
         if (person === undefined) return json(response, 401, {});
         return json(response, 200, {
           id: Number(person.subject),
           login: 'octocat',
           name: person.name ?? null,
         });
-      case '/user/emails':
+      case '/api/v3/user/emails':
         if (person === undefined) return json(response, 401, {});
         return json(response, 200, [
           { email: 'other@example.com', primary: false, verified: true },

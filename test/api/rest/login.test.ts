@@ -26,7 +26,7 @@ beforeAll(async () => {
   harness = await openHarness({
     providers: new Map([
       ['google', createOidcProvider({ ...CLIENT, name: 'google', issuer: issuer.url })],
-      ['github', createGithubProvider({ ...CLIENT, url: github.url, apiUrl: github.url })],
+      ['github', createGithubProvider({ ...CLIENT, url: github.url })],
       ['development', createDevelopmentProvider({ subject: 'dev', email: 'dev@example.com', name: 'Dev' })],
     ]),
     operators: ['boss@example.com'],
