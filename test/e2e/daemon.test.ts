@@ -17,7 +17,7 @@ afterAll(() => rm(stateDir, { recursive: true, force: true }));
 
 /** Runs the daemon until it ends by itself. */
 async function runToEnd(env: NodeJS.ProcessEnv): Promise<{ code: number | null; output: string }> {
-  const running = run('dist/main.js', env);
+  const running = run('dist/main.js', { env });
   const code = await eventually(
     () => {
       const exit = running.exited();

@@ -124,6 +124,7 @@ export interface SimulatedWorld {
         readonly machines: readonly SimulatedMachine[];
         readonly volumes: readonly { readonly id: string; readonly state: string }[];
         readonly addresses: readonly { readonly ip: string; readonly type: string }[];
+        readonly secrets: { readonly names: readonly string[] };
       }
     >
   >;

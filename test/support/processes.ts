@@ -59,7 +59,7 @@ export async function startSimulator(
   options: { readonly port?: number; readonly env?: NodeJS.ProcessEnv } = {},
 ): Promise<Simulator> {
   const port = options.port ?? (await freePort());
-  const running = run('dist/simulator/main.js', { SIMULATOR_PORT: String(port), ...options.env });
+  const running = run('dist/simulator/main.js', { env: { SIMULATOR_PORT: String(port), ...options.env } });
   const url = `http://127.0.0.1:${port}`;
   await eventually(() => answers(`${url}/_simulator/world`), {
     what: 'the simulator to answer',
@@ -81,37 +81,62 @@ export async function startDaemon(options: {
       ? {}
       : { FLY_API_HOSTNAME: options.simulatorUrl, FLY_API_TOKEN: 'any' };
   const running = run('dist/main.js', {
-    LANDLORD_STATE_DIR: options.stateDir,
-    PORT: String(port),
-    LANDLORD_KUBECTL_PORT: '0',
-    ...fly,
-    ...options.env,
+    env: {
+      LANDLORD_STATE_DIR: options.stateDir,
+      PORT: String(port),
+      LANDLORD_KUBECTL_PORT: '0',
+      ...fly,
+      ...options.env,
+    },
   });
   const url = `http://127.0.0.1:${port}`;
-  await eventually(() => answers(`${url}/readyz`), {
-    what: 'the daemon to be ready',
-    during: running,
-    timeoutMs: 60_000,
-  });
+  await ready(running, url);
   const text = await readFile(join(options.stateDir, 'credentials.json'), 'utf8');
   return { ...running, url, credentials: credentialsSchema.parse(JSON.parse(text)) };
+}
+
+/** The built daemon as an operator runs it in production: nothing is made up, everything is in `env`. */
+export async function startProduction(options: {
+  readonly port: number;
+  readonly env: NodeJS.ProcessEnv;
+  /** Hears everything that the daemon prints. */
+  readonly onOutput?: (text: string) => void;
+}): Promise<RunningProcess & { readonly url: string }> {
+  const { port, env, onOutput } = options;
+  const running = run('dist/main.js', {
+    env: { NODE_ENV: 'production', PORT: String(port), ...env },
+    ...(onOutput !== undefined && { onOutput }),
+  });
+  const url = `http://127.0.0.1:${port}`;
+  await ready(running, url);
+  return { ...running, url };
+}
+
+async function ready(daemon: RunningProcess, url: string): Promise<void> {
+  await eventually(() => answers(`${url}/readyz`), {
+    what: 'the daemon to be ready',
+    during: daemon,
+    timeoutMs: 60_000,
+  });
 }
 
 /** Runs a file of the project with Node and an environment of its own, without waiting for anything. */
 export function run(
   file: string,
-  env: NodeJS.ProcessEnv,
+  options: { readonly env: NodeJS.ProcessEnv; readonly onOutput?: (text: string) => void },
 ): RunningProcess & { readonly exited: () => number | null | undefined } {
   const { PATH, HOME, TMPDIR } = process.env;
   const child = spawn(process.execPath, [join(ROOT, file)], {
     cwd: ROOT,
-    env: { PATH, HOME, TMPDIR, ...env },
+    env: { PATH, HOME, TMPDIR, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
-  const keep = (chunk: Buffer): void => {
-    output = (output + chunk.toString('utf8')).slice(-KEPT_OUTPUT);
+  const keep = (chunk: string): void => {
+    output = (output + chunk).slice(-KEPT_OUTPUT);
+    options.onOutput?.(chunk);
   };
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8');
   child.stdout.on('data', keep);
   child.stderr.on('data', keep);
   let code: number | null | undefined;

@@ -16,6 +16,8 @@ const PROGRAMS = ['docker-registry', 'registry'];
 const MISSING =
   'cannot start a registry: install it (Debian: apt-get install docker-registry) or put it on PATH';
 const MANIFEST_TYPE = 'application/vnd.docker.distribution.manifest.v2+json';
+/** What the registry asks for is a credential, not which. */
+const ANY_CREDENTIAL = 'Basic dDp0';
 
 export interface Registry {
   readonly url: string;
@@ -68,7 +70,7 @@ export async function startRegistry(options: { readonly deletes?: boolean } = {}
     await stop();
     throw error;
   }
-  return { url, stop, push: (image) => push(url, image) };
+  return { url, stop, push: (image) => pushImage({ url, authorization: ANY_CREDENTIAL, ...image }) };
 }
 
 async function findRegistry(): Promise<string | undefined> {
@@ -88,12 +90,26 @@ async function answers(url: string): Promise<boolean> {
   return response?.status === 401;
 }
 
-async function push(
-  url: string,
-  { repository, tag, content }: Parameters<Registry['push']>[0],
-): Promise<string> {
-  const config = await pushBlob(url, repository, JSON.stringify({ architecture: 'amd64', os: 'linux' }));
-  const layer = await pushBlob(url, repository, content);
+/** Uploads the blobs of an image and then its manifest, as `docker push` does. Returns the digest; throws when refused. */
+export async function pushImage(push: {
+  readonly url: string;
+  readonly repository: string;
+  readonly tag: string;
+  readonly content: string;
+  readonly authorization: string;
+}): Promise<string> {
+  const { url, repository, tag, content, authorization } = push;
+  const send = createSender(authorization);
+  const upload = async (blob: string) => {
+    const digest = `sha256:${createHash('sha256').update(blob).digest('hex')}`;
+    const begun = await send(`${url}/v2/${repository}/blobs/uploads/`, { method: 'POST' });
+    const place = new URL(begun.headers.get('location') ?? '', url);
+    place.searchParams.set('digest', digest);
+    await send(place.href, { method: 'PUT', body: blob, type: 'application/octet-stream' });
+    return { digest, size: Buffer.byteLength(blob) };
+  };
+  const config = await upload(JSON.stringify({ architecture: 'amd64', os: 'linux' }));
+  const layer = await upload(content);
   const manifest = {
     schemaVersion: 2,
     mediaType: MANIFEST_TYPE,
@@ -108,24 +124,17 @@ async function push(
   return answer.headers.get('docker-content-digest') ?? '';
 }
 
-async function pushBlob(url: string, repository: string, content: string) {
-  const digest = `sha256:${createHash('sha256').update(content).digest('hex')}`;
-  const begun = await send(`${url}/v2/${repository}/blobs/uploads/`, { method: 'POST' });
-  const place = new URL(begun.headers.get('location') ?? '', url);
-  place.searchParams.set('digest', digest);
-  await send(place.href, { method: 'PUT', body: content, type: 'application/octet-stream' });
-  return { digest, size: Buffer.byteLength(content) };
-}
-
-async function send(
-  url: string,
-  { method, body, type }: { readonly method: string; readonly body?: string; readonly type?: string },
-): Promise<Response> {
-  const response = await fetch(url, {
-    method,
-    headers: { authorization: 'Basic dDp0', ...(type !== undefined && { 'content-type': type }) },
-    ...(body !== undefined && { body }),
-  });
-  if (!response.ok) throw new Error(`${method} ${url}: ${response.status} ${await response.text()}`);
-  return response;
+function createSender(authorization: string) {
+  return async (
+    url: string,
+    { method, body, type }: { readonly method: string; readonly body?: string; readonly type?: string },
+  ): Promise<Response> => {
+    const response = await fetch(url, {
+      method,
+      headers: { authorization, ...(type !== undefined && { 'content-type': type }) },
+      ...(body !== undefined && { body }),
+    });
+    if (!response.ok) throw new Error(`${method} ${url}: ${response.status} ${await response.text()}`);
+    return response;
+  };
 }
