@@ -113,6 +113,16 @@ export default tseslint.config(
     },
   },
   {
+    // The reference client reads the wire by the CLI's own rules: with ours it would agree with whatever we send.
+    files: ['test/client/**/*.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        { patterns: [{ regex: '/src/', message: 'test/client must not import src: it is another reading.' }] },
+      ],
+    },
+  },
+  {
     // Every answer there was held against Fly's schema on its way, so tests look into it without a cast at every step.
     files: ['test/simulator/**/*.ts'],
     rules: {

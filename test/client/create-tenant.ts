@@ -16,6 +16,8 @@ export interface CreatedTenant {
   readonly credentials: Credentials;
   readonly deployed: Deployed | undefined;
   readonly listed: Me['tenants'][number];
+  /** How late CLIs learned that the tenant is ready for its first deploy. */
+  readonly learnedBy?: 'stream' | 'status';
 }
 
 /** Throws CliError with what the user reads. */
@@ -36,11 +38,12 @@ export async function createTenant(
     const listed = await findListed(session, tenantId);
     return { purchase, deployed, listed, credentials: await fetchCredentials(session, tenantId) };
   }
-  if (session.http.era === 'E4') await awaitTenant(session, tenantId, means);
+  const learnedBy = session.http.era === 'E4' ? await awaitTenant(session, tenantId, means) : undefined;
   const credentials = await fetchCredentials(session, tenantId);
   await setExternalAccess(session, tenantId, true);
   const listed = await findListed(session, tenantId);
-  return { purchase, credentials, listed, deployed: await first() };
+  const deployed = await first();
+  return { purchase, credentials, listed, deployed, ...(learnedBy !== undefined && { learnedBy }) };
 }
 
 async function fetchCredentials(session: Session, tenantId: string): Promise<Credentials> {

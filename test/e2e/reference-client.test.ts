@@ -21,9 +21,12 @@ import { cancelSubscription } from '../client/subscription.ts';
 import { dashboard, logs, remove, restart, status, tenants } from '../client/tenants.ts';
 import { eventually } from '../support/eventually.ts';
 import { describeOnRegistry } from '../support/registry.ts';
+import type { Finding } from '../support/secret-hunt.ts';
 import { openReferenceHouse, OPERATOR, REPOSITORY, type ReferenceHouse } from './reference-house.ts';
 
 const WAIT_MS = 60_000;
+/** Ids are no secrets: they stand wherever there is something to read. */
+const DECOY = 'an id';
 /** Values that are searched for; every era has its own. */
 const secretsOf = (era: Era) => ({
   jwt_secret: `jwt-of-the-profile-of-${era}`,
@@ -106,6 +109,11 @@ await describeOnRegistry('the CLI', () => {
         timeoutMs: WAIT_MS,
       });
     const app = async () => (await house.world()).apps[`sp-${tenantId}`];
+    const stopped = () =>
+      eventually(async () => ['stopped', 'suspended'].includes((await app())?.machines[0]?.state ?? ''), {
+        what: 'the machine to stop',
+        timeoutMs: WAIT_MS,
+      });
     const refused = (attempt: Promise<unknown>) =>
       attempt.then(
         () => 'nothing was refused',
@@ -146,12 +154,22 @@ await describeOnRegistry('the CLI', () => {
         },
       );
       tenantId = created.purchase.tenantId;
+      house.hunt.hide(DECOY, tenantId);
+      house.hunt.hide(DECOY, subscriptionId);
       const types = created.purchase.events.map(({ event_type: type }) => type);
-      expect(types).toContain('subscription_created');
-      expect(types).toContain('tenant_created');
-      expect(types).toContain('secrets_stored');
-      expect(types).toContain('vm_provisioning_progress');
+      expect(types[0]).toBe('subscription_created');
+      expect(types).toEqual(
+        expect.arrayContaining([
+          'tenant_created',
+          'secrets_stored',
+          'database_created',
+          'vm_provisioning_progress',
+          'secrets_configured',
+        ]),
+      );
       expect(types.at(-1)).toBe('infrastructure_ready');
+      // The stream of the tenant was ended for it: waiting for the machine would never end before a deploy.
+      expect(created.learnedBy).toBe(era === 'E4' ? 'status' : undefined);
       expect(shown).toContain('the payment has arrived');
       // Frames that the CLI does not understand would show no progress.
       expect(dropped).toEqual([]);
@@ -189,8 +207,6 @@ await describeOnRegistry('the CLI', () => {
       expect(token).toMatchObject({ registry: house.registry.host, repository: REPOSITORY });
       await docker.login({ ...token, password: token.token });
       await expect(docker.push(`${token.registry}/sp-${tenantId}:stolen`)).rejects.toThrow(': 403 ');
-      const refusal = await refused(docker.login({ ...token, password: token.token.slice(0, -9) }));
-      expect(refusal).toMatch(/docker login: 40[13]|nothing was refused/);
     });
 
     it('runs what is pushed next only once it is deployed', async () => {
@@ -242,11 +258,15 @@ await describeOnRegistry('the CLI', () => {
 
     it('restarts', async () => {
       await becomes('ready');
-      const versions = async () => (await app())?.machines[0]?.versions.length ?? 0;
-      const before = await versions();
+      const bootedFor = async () => (await app())?.machines[0]?.config.metadata?.['landlord_restarted_at'];
+      const before = await bootedFor();
       expect(await restart(session, tenantId)).toBe('restarting');
-      await eventually(async () => (await versions()) > before, { what: 'the restart', timeoutMs: WAIT_MS });
+      await eventually(async () => (await bootedFor()) !== before, {
+        what: 'the restart',
+        timeoutMs: WAIT_MS,
+      });
       await becomes('ready');
+      expect((await app())?.machines[0]?.state).toBe('started');
     });
 
     it.runIf(era !== 'E1')('rotates the password: the old one is dead, the new one opens', async () => {
@@ -272,6 +292,7 @@ await describeOnRegistry('the CLI', () => {
     it('sleeps and wakes', async () => {
       await dashboard(session, tenantId, 'suspend');
       await becomes('suspended');
+      await stopped();
       if (era !== 'E1') expect((await me(session)).tenants[0]?.status).toBe('suspended');
       expect(await refused(restart(session, tenantId))).toMatch(/^invalid_state: .*suspended/);
       await dashboard(session, tenantId, 'activate');
@@ -279,12 +300,13 @@ await describeOnRegistry('the CLI', () => {
     });
 
     it('cancels what it pays, and is served no longer once the grace is over', async () => {
+      // The CLI of the first eras cannot: their people cancel on Paddle's own page.
       if (era === 'E4') await cancelSubscription(session, tenantId);
-      else house.paddle.change(subscriptionId, {});
-      if (era === 'E4') expect(house.paddle.isCanceling(subscriptionId)).toBe(true);
+      expect(house.paddle.isCanceling(subscriptionId)).toBe(era === 'E4');
       expect((await me(session)).tenants[0]?.subscription_status).toBe('active');
       await house.deliver([house.paddle.change(subscriptionId, { status: 'canceled' })]);
       await becomes('suspended');
+      await stopped();
       expect((await me(session)).tenants[0]?.subscription_status).toBe('canceled');
       const says = `subscription_inactive: cannot use tenant "${tenantId}": its subscription is canceled; renew it first`;
       expect(await refused(dashboard(session, tenantId, 'activate'))).toBe(says);
@@ -299,7 +321,8 @@ await describeOnRegistry('the CLI', () => {
         timeoutMs: WAIT_MS,
       });
       expect((await me(session)).tenants).toEqual([]);
-      expect((await app())?.deleting ?? true).toBe(true);
+      expect((await app())?.machines ?? []).toEqual([]);
+      expect((await app())?.volumes ?? []).toEqual([]);
       expect(await house.registry.digestOf(REPOSITORY, `tenant-${tenantId}`)).toBeUndefined();
       expect(await refused(status(session, tenantId))).toBe(
         `tenant_not_found: cannot find tenant "${tenantId}": it does not exist`,
@@ -311,14 +334,22 @@ await describeOnRegistry('the CLI', () => {
   describe('no secret of all those lives', () => {
     it('shows in a log, an answer, an event, a plan, an error, or any row of the database', async () => {
       await house.sweep(operator.operatorToken);
-      const { secrets, characters } = house.hunt.extent();
-      expect(house.hunt.findings()).toEqual([]);
-      // What was hunted is what it seems to be, and there was something to search.
-      expect(secrets).toEqual(
-        expect.arrayContaining(['FLY_API_TOKEN', 'access_token', 'token', 'jwt_secret', 'secrets_url']),
+      const findings = house.hunt.findings();
+      const isDecoy = ({ secret }: Finding): boolean => secret === DECOY;
+      expect(findings.filter((finding) => !isDecoy(finding))).toEqual([]);
+      // What is no secret is found wherever it stands: these places were really searched.
+      expect([...new Set(findings.filter(isDecoy).map(({ place }) => place))]).toEqual(
+        expect.arrayContaining([
+          ...['the log', 'answers', 'the database', 'the world of Fly', 'the calls of Fly'],
+          ...['tenants', 'tenant', 'tenant/environment', 'the inbox', 'tenant/subscription'],
+        ]),
       );
-      for (const place of ['the log', 'answers', 'the database', 'tenant/plan', 'the world of Fly'])
-        expect([place, (characters[place] ?? 0) > 200]).toEqual([place, true]);
+      expect(house.hunt.secrets()).toEqual(
+        expect.arrayContaining([
+          ...['FLY_API_TOKEN', 'JWT_SECRET', 'PADDLE_API_KEY', 'GITHUB_CLIENT_SECRET', 'the encryption key'],
+          ...['access_token', 'token', 'jwt_secret', 'database_url', 'secrets_url', 'sealed SIGNING_KEY_PEM'],
+        ]),
+      );
     });
   });
 });

@@ -68,7 +68,7 @@ export async function openReferenceHouse(): Promise<ReferenceHouse> {
 
   const [port, simulator, github, issuer, test, paddle] = await Promise.all([
     freePort(),
-    startSimulator({ env: { SIMULATOR_LATENCY: '0.2', SIMULATOR_APPS: REPOSITORY } }),
+    startSimulator({ env: { SIMULATOR_LATENCY: '0.05', SIMULATOR_APPS: REPOSITORY } }),
     startGithub(),
     startOidcIssuer(),
     createTestDatabase(),

@@ -111,6 +111,7 @@ export interface SimulatedCall {
 export interface SimulatedMachine {
   readonly id: string;
   readonly state: string;
+  readonly config: { readonly image?: string; readonly metadata?: Readonly<Record<string, string>> };
   readonly versions: readonly string[];
   readonly transitions: readonly { readonly to: string; readonly ms: number }[];
 }
