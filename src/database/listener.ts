@@ -29,7 +29,7 @@ export function createListener(options: { config: pg.ClientConfig; log: Logger; 
   const { clock, log } = options;
   const channels = new Map<string, Set<WakeUp>>();
   const stopped = new AbortController();
-  let client: pg.Client | undefined;
+  let asked: Asked | undefined;
   let running: Promise<void> | undefined;
 
   const wakeAll = () => channels.forEach((wakeUps) => wakeUps.forEach((wakeUp) => wakeUp(undefined)));
@@ -46,19 +46,22 @@ export function createListener(options: { config: pg.ClientConfig; log: Logger; 
     const until = AbortSignal.any([stopped.signal, ended.signal]);
     try {
       await connection.connect();
-      await Promise.all([...channels.keys()].map((channel) => connection.query(listenStatement(channel))));
-      client = connection;
+      const ask = oneByOne(connection);
+      const known = [...channels.keys()];
+      // Before the first answer: a channel that comes while it is awaited is asked for by whoever brings it.
+      asked = { ask, giveUp: () => ended.abort() };
+      await ask(known.map(listenStatement).join('; '));
       wakeAll();
       for (;;) {
         await sleep(clock, PROBE_INTERVAL_MS, until);
         if (until.aborted) break;
-        await connection.query('SELECT 1');
+        await ask('SELECT 1');
       }
       return stopped.signal.aborted ? undefined : 'the connection was lost';
     } catch (error) {
       return toDatabaseError(error).message;
     } finally {
-      client = undefined;
+      asked = undefined;
       // Not awaited for longer than an answer may take: the socket may be half-open.
       await within(
         connection.end().catch(() => undefined),
@@ -72,7 +75,8 @@ export function createListener(options: { config: pg.ClientConfig; log: Logger; 
       const wakeUps = channels.get(channel) ?? new Set();
       channels.set(channel, wakeUps.add(wakeUp));
       // The first listener of a channel may have missed what was sent before the statement took effect.
-      if (wakeUps.size === 1) client?.query(listenStatement(channel)).then(wakeAll, () => client?.end());
+      if (wakeUps.size === 1 && asked !== undefined)
+        asked.ask(listenStatement(channel)).then(wakeAll, asked.giveUp);
       running ??= keepServing({ serve, clock, log, signal: stopped.signal });
       return () => wakeUps.delete(wakeUp);
     },
@@ -80,6 +84,23 @@ export function createListener(options: { config: pg.ClientConfig; log: Logger; 
       stopped.abort();
       await running;
     },
+  };
+}
+
+/** The connection that listens at present. */
+interface Asked {
+  readonly ask: (text: string) => Promise<unknown>;
+  /** Has it opened anew. */
+  readonly giveUp: () => void;
+}
+
+/** Statements one after the other: the driver does not queue them for us. */
+function oneByOne(connection: pg.Client): Asked['ask'] {
+  let last: Promise<unknown> = Promise.resolve();
+  return (text) => {
+    const answer = last.then(() => connection.query(text));
+    last = answer.catch(() => undefined);
+    return answer;
   };
 }
 

@@ -1,4 +1,5 @@
 import { createServer, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -199,5 +200,41 @@ describe('the connection to PostgreSQL', () => {
     await database.query(`SELECT pg_notify('two', 'b')`);
     await database.query(`SELECT pg_notify('one', 'a')`);
     await expect.poll(() => heard).toEqual(['first a', 'second a']);
+  });
+
+  it('listens to every channel, whenever in the opening of the connection it comes, without a word of the driver', async () => {
+    const warned: string[] = [];
+    const onWarning = ({ message }: Error): void => void warned.push(message);
+    process.on('warning', onWarning);
+    try {
+      const connected = open();
+      const heard = new Set<string>();
+      let opening = true;
+      let channels = 0;
+      connected.listen('first', (payload) => {
+        if (payload === undefined) opening = false;
+      });
+      connected.listen('second', () => undefined);
+      // A new channel every millisecond or so until the connection listens, and a few after that.
+      for (let left = 5; left > 0; left -= opening ? 0 : 1) {
+        const channel = `channel_${(channels += 1)}`;
+        connected.listen(channel, (payload) => payload !== undefined && heard.add(channel));
+        await delay(1);
+      }
+      await expect
+        .poll(
+          async () => {
+            await database.query(
+              `SELECT pg_notify('channel_' || number, 'a') FROM generate_series(1, ${channels}) AS number`,
+            );
+            return heard.size;
+          },
+          { timeout: 20_000 },
+        )
+        .toBe(channels);
+      expect(warned).toEqual([]);
+    } finally {
+      process.off('warning', onWarning);
+    }
   });
 });
