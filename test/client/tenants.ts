@@ -56,6 +56,14 @@ export async function restart(session: Session, tenantId: string): Promise<strin
   );
 }
 
+/** The CLI can, in every era, but none of its commands does. */
+export async function retryProvision(session: Session, tenantId: string): Promise<string> {
+  return session.onTenant(
+    { method: 'POST', path: pathOf(tenantId, '/retry-provision') },
+    async (call) => (await session.http.decode(call, acceptedSchema)).status,
+  );
+}
+
 export async function remove(session: Session, tenantId: string): Promise<void> {
   await session.onTenant({ method: 'DELETE', path: pathOf(tenantId) }, (call) =>
     session.http.noContent(call),

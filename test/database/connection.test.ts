@@ -209,14 +209,14 @@ describe('the connection to PostgreSQL', () => {
     try {
       const connected = open();
       const heard = new Set<string>();
-      let opening = true;
+      const opened = new AbortController();
       let channels = 0;
       connected.listen('first', (payload) => {
-        if (payload === undefined) opening = false;
+        if (payload === undefined) opened.abort();
       });
       connected.listen('second', () => undefined);
       // A new channel every millisecond or so until the connection listens, and a few after that.
-      for (let left = 5; left > 0; left -= opening ? 0 : 1) {
+      for (let left = 5; left > 0; left -= opened.signal.aborted ? 1 : 0) {
         const channel = `channel_${(channels += 1)}`;
         connected.listen(channel, (payload) => payload !== undefined && heard.add(channel));
         await delay(1);

@@ -18,7 +18,7 @@ import { logIn } from '../client/login.ts';
 import { listSecrets, setSecrets, unsetSecret } from '../client/secrets.ts';
 import type { Session } from '../client/session.ts';
 import { cancelSubscription } from '../client/subscription.ts';
-import { dashboard, logs, remove, restart, status, tenants } from '../client/tenants.ts';
+import { dashboard, logs, remove, restart, retryProvision, status, tenants } from '../client/tenants.ts';
 import { eventually } from '../support/eventually.ts';
 import { describeOnRegistry } from '../support/registry.ts';
 import type { Finding } from '../support/secret-hunt.ts';
@@ -243,6 +243,23 @@ await describeOnRegistry('the CLI', () => {
       if (era === 'E4') expect(await listSecrets(session, tenantId)).toContain('SIGNING_KEY_PEM');
       // What the profile says of the managed database does not put the tenant out of it.
       expect(await opens(created.credentials.database_url)).toBe(true);
+    });
+
+    it('is told when Fly refuses a secret, without the secret, and tries again', async () => {
+      const value = `refused-value-of-${era}`;
+      house.hunt.hide('a secret that Fly refused', value);
+      await house.refuseSecrets(`sp-${tenantId}`, `invalid value ${value} for REFUSED_KEY`);
+      await setSecrets(session, tenantId, { REFUSED_KEY: value });
+      await eventually(
+        async () => /^cannot set .*Fly answered 422/.test((await status(session, tenantId)).message ?? ''),
+        { what: 'the refusal to be told', timeoutMs: WAIT_MS },
+      );
+      expect(await retryProvision(session, tenantId)).toBe('provisioning');
+      await eventually(async () => (await app())?.secrets.names.includes('REFUSED_KEY'), {
+        what: 'the secret on Fly after all',
+        timeoutMs: WAIT_MS,
+      });
+      await becomes('ready');
     });
 
     it.runIf(era !== 'E4')('reads the log', async () => {

@@ -45,6 +45,8 @@ export interface ReferenceHouse {
   /** Hears an answer of the API: what is shown there on purpose is named, everything else is searched. */
   overhear(exchange: Exchange): void;
   world(): Promise<SimulatedWorld>;
+  /** Has Fly refuse the next secrets of an app, and repeat what it was sent. */
+  refuseSecrets(app: string, words: string): Promise<void>;
   /** Searches all that is kept and shown now: the database, what operators read, and what Fly is told. */
   sweep(operatorToken: string): Promise<void>;
   close(): Promise<void>;
@@ -121,6 +123,11 @@ export async function openReferenceHouse(): Promise<ReferenceHouse> {
     },
     overhear: (exchange) => overhear(hunt, exchange),
     world: () => worldOf(simulator.url),
+    async refuseSecrets(app, words) {
+      const refusal = { kind: 'status', status: 422, body: { error: words } };
+      const body = { operation: 'Secrets_update', app, ...refusal };
+      await call(`${simulator.url}/_simulator/faults`, { method: 'POST', body });
+    },
     async sweep(operatorToken) {
       const dump = await dumpDatabase(test.query);
       await hunt.hideSealed(dump, { keys: [key], except: NOT_SECRET });
