@@ -17,13 +17,16 @@ import { createPlatform, databaseUrls } from '../../src/platform.ts';
 import { previewPlan } from '../../src/reconcilers/tenant/plan-view.ts';
 import { createRevisionStore } from '../../src/store/revisions.ts';
 import { parseImage } from '../../src/tenant/image.ts';
-import { databaseName, imageTag } from '../../src/tenant/names.ts';
+import { imageTag } from '../../src/tenant/names.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
 import { eventually } from '../support/eventually.ts';
 import { everyShard } from '../support/every-shard.ts';
+import { createSecretHunt, dumpDatabase } from '../support/secret-hunt.ts';
 import { signToken } from '../support/tokens.ts';
 import { createHarness, settings, type Harness } from './harness.ts';
 
+/** An id is no secret: it stands wherever there is something to read. */
+const DECOY = 'an id';
 const JWT_KEY = 'a-key-for-tokens-of-at-least-32-bytes';
 const logged: string[] = [];
 let house: Harness;
@@ -202,8 +205,10 @@ describe('no secret', () => {
     const tenant = await running('discreet');
     const { uid } = tenant.metadata;
     const secret = 'sk-this-must-never-be-seen-0123456789';
-    const hidden = new Set<string>([secret]);
-    const seen: string[] = [];
+    const hunt = createSecretHunt();
+    hunt.hide('what the owner sets', secret);
+    hunt.hide(DECOY, uid);
+    const search = (text: string): void => hunt.search('answers', text);
     const look = async (): Promise<void> => {
       for (const path of [
         '',
@@ -215,18 +220,18 @@ describe('no secret', () => {
         '/revisions',
         '/domains',
       ])
-        seen.push(
+        search(
           (await call('GET', at(tenant, path))).text.replaceAll(/"\/api\/v1[^"]*\/credentials\/[^"]*"/g, ''),
         );
-      seen.push(
-        JSON.stringify(await house.eventsOf(tenant)),
-        JSON.stringify(await house.store.getByUid(uid)),
-      );
+      hunt.search('events', JSON.stringify(await house.eventsOf(tenant)));
+      hunt.search('the tenant', JSON.stringify(await house.store.getByUid(uid)));
+      hunt.search('the database', await dumpDatabase(house.test.query));
     };
     const hide = async (): Promise<void> => {
       const { databasePassword, values } = (await house.vault.reveal(uid))!;
-      for (const value of [databasePassword, ...Object.values(values)]) hidden.add(value);
-      hidden.add((await house.vault.link(uid)) ?? secret);
+      for (const [name, value] of Object.entries({ databasePassword, ...values })) hunt.hide(name, value);
+      const link = await house.vault.link(uid);
+      if (link !== undefined) hunt.hide('the credentials link', link);
     };
 
     await hide();
@@ -243,12 +248,15 @@ describe('no secret', () => {
       what: 'the refusal to be told',
     });
     await look();
-    seen.push((await call('PUT', at(tenant, '/secrets'), { secrets: { hidden: secret } })).text);
-    seen.push((await call('POST', at(tenant, '/secrets'), { key: 'JWT_SECRET', value: secret })).text);
-    seen.push((await call('POST', at(tenant, '/secrets'), { key: 'HIDDEN', value: `${secret}\0` })).text);
+    search((await call('PUT', at(tenant, '/secrets'), { secrets: { hidden: secret } })).text);
+    search((await call('POST', at(tenant, '/secrets'), { key: 'JWT_SECRET', value: secret })).text);
+    search((await call('POST', at(tenant, '/secrets'), { key: 'HIDDEN', value: `${secret}\0` })).text);
     await call('POST', at(tenant, '/retry-provision'));
     await settled(tenant, (await house.vault.describe(uid))!.revision);
-    hidden.add(dataOf(await call('GET', at(tenant, '/registry-token')))['token'] as string);
+    hunt.hide(
+      'a registry token',
+      dataOf(await call('GET', at(tenant, '/registry-token')))['token'] as string,
+    );
     await call('POST', at(tenant, '/rotate-credentials'));
     await hide();
     await settled(tenant, (await house.vault.describe(uid))!.revision);
@@ -256,19 +264,24 @@ describe('no secret', () => {
     await call('GET', dataOf(await call('GET', at(tenant, '/status')))['secrets_url'] as string);
     await call('GET', at(tenant, `/credentials/${'a'.repeat(43)}`));
     await look();
-    const rows = await dump();
     expect((await call('DELETE', at(tenant, ''))).status).toBe(204);
     await house.gone('discreet');
-    seen.push(JSON.stringify(await house.eventsOf(tenant)), rows, await dump(), logged.join('\n'));
+    hunt.search('events', JSON.stringify(await house.eventsOf(tenant)));
+    hunt.search('the database', await dumpDatabase(house.test.query));
+    hunt.search('the log', logged.join('\n'));
 
-    expect(hidden.size).toBeGreaterThanOrEqual(7);
-    for (const value of hidden)
-      for (const text of seen)
-        expect(text.includes(value) ? `${value} in ${text.slice(0, 200)}` : '').toBe('');
-    // What was searched is what it seems to be.
-    expect(logged.some((line) => line.includes('registry token issued'))).toBe(true);
-    expect(rows).toContain(databaseName(uid).slice(3, 11));
-    expect(rows).toContain('"HIDDEN"');
+    const findings = hunt.findings();
+    expect(findings.filter(({ secret: name }) => name !== DECOY)).toEqual([]);
+    // What is no secret is found everywhere: all of it was really searched.
+    expect(new Set(findings.map(({ place }) => place))).toEqual(
+      new Set(['answers', 'events', 'the tenant', 'the database', 'the log']),
+    );
+    expect(hunt.secrets()).toEqual(
+      expect.arrayContaining([
+        ...['databasePassword', 'JWT_SECRET', 'what the owner sets'],
+        ...['the credentials link', 'a registry token'],
+      ]),
+    );
   }, 60_000);
 });
 
@@ -287,17 +300,3 @@ describe('a tag whose digest the registry does not tell', () => {
     expect((await house.app(tenant))?.machines ?? []).toEqual([]);
   });
 });
-
-/** Every row of every table, as JSON. */
-async function dump(): Promise<string> {
-  const tables = await house.test.query<{ name: string }>(
-    `SELECT quote_ident(table_name) AS name FROM information_schema.tables WHERE table_schema = 'public'`,
-  );
-  const texts = await Promise.all(
-    tables.map(async ({ name }) => {
-      const rows = await house.test.query<{ row: unknown }>(`SELECT to_jsonb(t) AS row FROM ${name} t`);
-      return `${name}: ${JSON.stringify(rows)}`;
-    }),
-  );
-  return texts.join('\n');
-}
