@@ -107,6 +107,7 @@ await describeOnRegistry('the CLI', () => {
       eventually(async () => (await status(session, tenantId)).status === wanted, {
         what: `the status to become ${wanted}`,
         timeoutMs: WAIT_MS,
+        intervalMs: 200,
       });
     const app = async () => (await house.world()).apps[`sp-${tenantId}`];
     const stopped = () =>
@@ -336,6 +337,7 @@ await describeOnRegistry('the CLI', () => {
       await eventually(async () => (await tenants(session)).length === 0, {
         what: 'the tenant to be gone',
         timeoutMs: WAIT_MS,
+        intervalMs: 200,
       });
       expect((await me(session)).tenants).toEqual([]);
       expect((await app())?.machines ?? []).toEqual([]);
