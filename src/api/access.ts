@@ -1,14 +1,19 @@
 /**
- * Who may use which door? Each door runs one of these before anything else of a request is read.
+ * Who may use which door, and which of its routes? Each door runs one of these before anything else of a request
+ * is read.
  */
 import type { FastifyRequest } from 'fastify';
 import type { Authenticator, Identity } from './auth.ts';
 import { ApiError } from './errors.ts';
 
-/** A hook that lets in whoever has a valid token. */
+/** A hook that lets in whoever the route is declared for; without a declaration, whoever has a valid token. */
 export function requireIdentity(auth: Authenticator) {
   return async (request: FastifyRequest): Promise<void> => {
+    const access = request.routeOptions.config.declaration?.access;
+    if (access === 'public') return;
     request.identity = await auth.authenticate(request.headers.authorization);
+    if (access === 'operator' && request.identity.role !== 'operator')
+      throw new ApiError('forbidden', 'cannot use this address: it is for operators only');
   };
 }
 

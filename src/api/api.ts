@@ -19,6 +19,7 @@ import { openKubernetesDoor } from './kubernetes/door.ts';
 import { sendStatus } from './kubernetes/status.ts';
 import { observeRequests } from './observability.ts';
 import { openRestDoor } from './rest/door.ts';
+import { openReference } from './reference.ts';
 import { sendProblem } from './rest/problem.ts';
 import { createStreams } from './streams.ts';
 
@@ -51,6 +52,7 @@ export function createApi(dependencies: ApiDependencies): FastifyInstance {
     frameworkErrors: answerError,
   });
   app.decorate('routeTable', new Map());
+  app.decorate('declarations', []);
   app.decorateRequest('identity', undefined);
   app.decorateReply('streaming', false);
   app.setErrorHandler(answerError);
@@ -70,7 +72,7 @@ export function createApi(dependencies: ApiDependencies): FastifyInstance {
   const streams = createStreams(dependencies);
   app.addHook('preClose', () => streams.close());
   const shared = { ...dependencies, streams };
-  for (const open of [openHealth, openKubernetesDoor, openRestDoor])
+  for (const open of [openHealth, openReference, openKubernetesDoor, openRestDoor])
     app.register((scope, _options, done) => {
       open(scope, shared);
       done();

@@ -35,6 +35,17 @@ export const ERRORS = {
     title: 'Not with this content type',
   },
   invalid: { status: 422, reason: 'Invalid', title: 'The tenant would not be valid' },
+  idempotency_in_flight: {
+    status: 409,
+    reason: 'Conflict',
+    title: 'The first request with this Idempotency-Key is still under way',
+  },
+  idempotency_mismatch: {
+    status: 422,
+    reason: 'Invalid',
+    title: 'This Idempotency-Key was used for another request',
+  },
+  too_many_requests: { status: 429, reason: 'TooManyRequests', title: 'Too many requests' },
   too_many_streams: { status: 429, reason: 'TooManyRequests', title: 'Too many open streams' },
   internal: { status: 500, reason: 'InternalError', title: 'A defect of this service' },
   unavailable: { status: 503, reason: 'ServiceUnavailable', title: 'Something needed cannot be reached' },
@@ -70,6 +81,11 @@ export class ApiError extends Error {
   get status(): number {
     return ERRORS[this.code].status;
   }
+}
+
+/** One sentence for a tenant that does not exist and for one that belongs to somebody else. */
+export function tenantNotFound(id: string): ApiError {
+  return new ApiError('tenant_not_found', `cannot find tenant "${id}": it does not exist`);
 }
 
 /** Turns whatever was thrown into what the client is told. The code `internal` marks a bug. */

@@ -1,5 +1,6 @@
 /** Who gets through which door? Every route that there is, from the table of routes itself. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { openHarness, ROOT, type Harness, type Method } from './harness.ts';
 
 let harness: Harness;
@@ -20,7 +21,25 @@ beforeAll(async () => {
 afterAll(() => harness.close());
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
-const OPEN = ['/livez', '/readyz', '/metrics', '/api/v1/health'];
+/** Answered without a token, and undeclared: what orchestrators and people look up. */
+const LOOKED_UP = [
+  '/livez',
+  '/readyz',
+  '/metrics',
+  '/api/v1/health',
+  '/openapi.json',
+  '/docs',
+  '/docs/start.js',
+  '/docs/swagger-ui.css',
+  '/docs/swagger-ui-bundle.js',
+];
+/** Whether a route answers without a token. */
+function isOpen(url: string, method: string): boolean {
+  const declared = harness.api.declarations.find(
+    (route) => route.method === method && route.path.replace(':id', foreignId) === url,
+  );
+  return LOOKED_UP.includes(url) || declared?.access === 'public';
+}
 const customer = { customer: 'ctm_1' };
 
 describe('the table of routes', () => {
@@ -37,7 +56,12 @@ describe('the table of routes', () => {
         "GET /api/v1/tenants/:id/plan",
         "GET /api/v1/tenants/:id/status",
         "GET /apis/cloud.systemprompt.io/v1alpha1/tenants",
+        "GET /docs",
+        "GET /docs/start.js",
+        "GET /docs/swagger-ui-bundle.js",
+        "GET /docs/swagger-ui.css",
         "GET /metrics",
+        "GET /openapi.json",
         "GET,HEAD /api/v1/health",
         "GET,HEAD /livez",
         "GET,HEAD /readyz",
@@ -53,9 +77,24 @@ describe('the table of routes', () => {
   });
 });
 
+describe('the declarations', () => {
+  it('leave no route of the REST door out', () => {
+    const declared = harness.api.declarations.map(({ method, path }) => `${method} ${path}`);
+    const registered = [...harness.api.routeTable].flatMap(([url, methods]) =>
+      [...methods].map((method) => `${method} ${url}`),
+    );
+    const undeclared = registered.filter((route) => {
+      const url = route.split(' ')[1] ?? '';
+      return !declared.includes(route) && !LOOKED_UP.includes(url) && !url.startsWith(ROOT);
+    });
+    expect(undeclared).toEqual([]);
+    expect(new Set(declared).size).toBe(declared.length);
+  });
+});
+
 describe('without a token', () => {
   it('every route but the probes answers 401 in the shape of its door', async () => {
-    for (const { url, method } of routes.filter(({ url }) => !OPEN.includes(url))) {
+    for (const { url, method } of routes.filter(({ url, method }) => !isOpen(url, method))) {
       const answer = await harness.call('nobody', method, url);
       expect([method, url, answer.status]).toEqual([method, url, 401]);
       expect(answer.headers['www-authenticate']).toBe('Bearer');
@@ -75,7 +114,7 @@ describe('without a token', () => {
 
 describe('with a token that is not valid', () => {
   it('every route but the probes answers 401', async () => {
-    for (const { url, method } of routes.filter(({ url }) => !OPEN.includes(url))) {
+    for (const { url, method } of routes.filter(({ url, method }) => !isOpen(url, method))) {
       const answer = await harness.call('nobody', method, url, {
         headers: { authorization: 'Bearer a.b.c' },
       });
@@ -114,6 +153,29 @@ describe('a customer', () => {
       metadata: { generation: 1 },
       spec: { owner: 'ctm_other' },
     });
+  });
+});
+
+describe('a body that is wrong', () => {
+  it('is answered 400 with the path of each field that is, on every declared route', async () => {
+    const { data: view } = (await harness.call('operator', 'GET', `/api/v1/tenants/${foreignId}`)).body;
+    expect(view['id']).toBe(foreignId);
+    let tried = 0;
+    for (const { method, path, body } of harness.api.declarations) {
+      if (body === undefined) continue;
+      const { properties = {} } = z.toJSONSchema(body, { io: 'input' });
+      for (const field of [...Object.keys(properties), 'no_such_field']) {
+        const answer = await harness.call('operator', method, path.replace(':id', foreignId), {
+          // A list in a list is no value of any field.
+          body: { [field]: [[]] },
+        });
+        expect([method, path, field, answer.status]).toEqual([method, path, field, 400]);
+        const issues = answer.body.error.issues as { path: string }[];
+        expect(issues.some((issue) => issue.path.split(/[.[]/)[0] === field)).toBe(true);
+        tried += 1;
+      }
+    }
+    expect(tried).toBeGreaterThan(5);
   });
 });
 

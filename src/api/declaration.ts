@@ -1,0 +1,63 @@
+/**
+ * What is a route, before it does anything? One declaration each: where it is, who may call it, what it takes and
+ * what it answers. Registration, the OpenAPI document, the reference page and the tests of every route are all made
+ * from it, so that none of them can say something else than the others.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { z } from 'zod';
+import type { Tenant } from '../tenant/schema.ts';
+import type { Identity } from './auth.ts';
+import type { ErrorCode } from './errors.ts';
+
+/**
+ * Who may call: anybody; whoever has a valid token; the owner of the tenant that `:id` names (and operators, while to
+ * everybody else that tenant does not exist); operators alone.
+ */
+export type Access = 'public' | 'caller' | 'owner' | 'operator';
+
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+/** An answer without a JSON schema: nothing at all, or a stream or file of another type. */
+export interface Untyped {
+  /** Absent: no body. */
+  readonly contentType?: string;
+  readonly description: string;
+}
+
+export interface Declaration<
+  A extends Access = Access,
+  P extends z.ZodType = z.ZodType,
+  Q extends z.ZodType = z.ZodType,
+  B extends z.ZodType = z.ZodType,
+> {
+  readonly method: Method;
+  /** In fastify's form: `/api/v1/tenants/:id/status`. */
+  readonly path: string;
+  /** One line for the reference, without a full stop. */
+  readonly summary: string;
+  /** Heading of the reference under which it stands. */
+  readonly tag: string;
+  readonly access: A;
+  /** Names in the path. An owner's `:id` is understood and needs no schema. */
+  readonly params?: P;
+  readonly query?: Q;
+  readonly body?: B;
+  /** Success by status. Answers are checked against these in tests, not in production. */
+  readonly answers: Readonly<Record<number, z.ZodType | Untyped>>;
+  /** What can go wrong beside what follows from the rest of the declaration. */
+  readonly errors?: readonly ErrorCode[];
+  /** True when the answer has an ETag and a change obeys If-Match. */
+  readonly versioned?: boolean;
+}
+
+/** One request to a declared route, checked. */
+export interface Call<A extends Access, P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
+  readonly identity: A extends 'public' ? undefined : Identity;
+  /** The tenant of the path, which the caller may see. */
+  readonly tenant: A extends 'owner' ? Tenant : undefined;
+  readonly params: z.output<P>;
+  readonly query: z.output<Q>;
+  readonly body: z.output<B>;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}
