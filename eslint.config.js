@@ -13,7 +13,8 @@ const arrows = {
   fly: ['clock'],
   simulator: ['fly/wire', 'clock'],
   reconcilers: ['controller', 'fly', 'vault', 'database', 'store', 'tenant', 'clock'],
-  api: ['store', 'vault', 'tenant', 'clock'],
+  ledger: ['database', 'vault', 'clock'],
+  api: ['store', 'vault', 'ledger', 'tenant', 'clock'],
 };
 
 const rooms = Object.keys(arrows);

@@ -4,6 +4,7 @@
  */
 import { isAbsolute, resolve } from 'node:path';
 import { z } from 'zod';
+import { mannersConfig, mannersGaps, mannersVariables, type MannersConfig } from './manners-config.ts';
 
 /** Fly's own addresses. */
 const FLY = {
@@ -39,6 +40,7 @@ const environmentSchema = z.object({
   LANDLORD_ENCRYPTION_KEYS: encryptionKeys.optional(),
   HOST: z.string().min(1).default('127.0.0.1'),
   PORT: port.default(8080),
+  ...mannersVariables,
   DATABASE_URL: postgresUrl.optional(),
   TENANT_DATABASE_ADMIN_URL: postgresUrl.optional(),
   FLY_API_TOKEN: z.string().min(1).optional(),
@@ -105,6 +107,8 @@ export interface Config {
   /** The first encrypts. Absent: generated and kept in the state folder. */
   readonly encryptionKeys: readonly EncryptionKey[] | undefined;
   readonly jwt: { readonly secret?: string; readonly jwksUrl?: string; readonly issuer: string };
+  /** How the API treats whoever calls it. */
+  readonly manners: MannersConfig;
   readonly logLevel: string;
   readonly simulator: { readonly port: number; readonly latency: number; readonly seed: number };
 }
@@ -134,6 +138,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env, cwd = p
     problems.push(
       'FLY_API_TOKEN: must be set together with FLY_API_HOSTNAME (the simulator takes any token)',
     );
+  problems.push(...mannersGaps(given));
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems.sort());
   return toConfig(parsed.data, cwd);
 }
@@ -174,6 +179,7 @@ function toConfig(env: z.infer<typeof environmentSchema>, cwd: string): Config {
       ...(env.JWT_JWKS_URL !== undefined && { jwksUrl: env.JWT_JWKS_URL }),
       issuer: env.JWT_ISSUER,
     },
+    manners: mannersConfig(env),
     logLevel: env.LOG_LEVEL,
     simulator: { port: env.SIMULATOR_PORT ?? 0, latency: env.SIMULATOR_LATENCY, seed: env.SIMULATOR_SEED },
   });

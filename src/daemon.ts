@@ -8,12 +8,14 @@ import { createApi } from './api/api.ts';
 import { createAuthenticator, signToken, type Identity } from './api/auth.ts';
 import type { HealthView } from './api/dependencies.ts';
 import { systemClock } from './clock.ts';
-import type { Config } from './config.ts';
+import type { Config, EncryptionKey } from './config.ts';
 import { createRuntimeMetrics } from './controller/metrics.ts';
 import type { Database } from './database/connection.ts';
 import { createTenantDatabases } from './database/tenant-databases.ts';
 import { applyExamples, developmentKeys, writeCredentials } from './development.ts';
 import type { Fly } from './fly/fly.ts';
+import { createLedger, type Ledger } from './ledger/ledger.ts';
+import { createOpenSearchSink } from './ledger/opensearch.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { previewPlan } from './reconcilers/tenant/plan-view.ts';
 import { openDatabase, openFly, openStateDir, type Cleanup, type ResourceOptions } from './resources.ts';
@@ -60,6 +62,7 @@ async function build(options: ResourceOptions): Promise<string> {
   const fly = await openFly(options);
   const store = createPostgresStore({ database, clock, log });
   cleanup.add('the store', () => store.close());
+  const ledger = openLedger(options, { database, keys: config.encryptionKeys ?? keys?.encryptionKeys ?? [] });
   const vault = createVault({ database, keys: config.encryptionKeys ?? keys?.encryptionKeys ?? [], clock });
   const databases = createTenantDatabases({
     adminUrl: config.tenantDatabaseAdminUrl ?? databaseUrl,
@@ -80,7 +83,9 @@ async function build(options: ResourceOptions): Promise<string> {
   const api = createApi({
     ...parts,
     ...settings,
+    ...config.manners,
     events: store.events,
+    ledger,
     metrics,
     auth: createAuthenticator({ key: tokenKey(config, jwtSecret), issuer: config.jwt.issuer, clock }),
     resolveImage: (reference, signal) => resolveImage(fly, reference, signal),
@@ -100,6 +105,20 @@ async function build(options: ResourceOptions): Promise<string> {
   cleanup.add('the control loop', () => loop.stop(STOP_DEADLINE_MS));
   if (keys !== undefined && config.fly === undefined) await showExamples(store.tenants, log);
   return url;
+}
+
+/** What is kept of requests; with an OpenSearch, there as well. */
+function openLedger(
+  { config, clock, log, metrics, cleanup }: ResourceOptions,
+  { database, keys }: { readonly database: Database; readonly keys: readonly EncryptionKey[] },
+): Ledger {
+  const { openSearch, keepAuditDays, keepRequestsDays } = config.manners;
+  const sink = openSearch && createOpenSearchSink(openSearch);
+  if (sink !== undefined) cleanup.add('the connection to OpenSearch', () => sink.close());
+  const options = { database, clock, log, metrics, keys, keepAuditDays, keepRequestsDays };
+  const ledger = createLedger({ ...options, ...(sink && { sink }) });
+  cleanup.add('the ledger of requests', () => ledger.close());
+  return ledger;
 }
 
 function tokenKey(

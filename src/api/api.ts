@@ -3,7 +3,6 @@
  * figures, errors in each door's own shape, and streams that end before the process does. It listens to nothing
  * yet: main.ts calls `listen`, tests call `inject`.
  */
-import { randomUUID } from 'node:crypto';
 import fastify, {
   LogController,
   type FastifyBaseLogger,
@@ -12,16 +11,19 @@ import fastify, {
   type FastifyRequest,
 } from 'fastify';
 import type { Identity } from './auth.ts';
+import { requestId } from './client.ts';
 import type { ApiDependencies } from './dependencies.ts';
 import { ApiError, toApiError } from './errors.ts';
 import { openHealth } from './health.ts';
 import { openKubernetesDoor } from './kubernetes/door.ts';
 import { sendStatus } from './kubernetes/status.ts';
+import { addManners } from './manners.ts';
 import { observeRequests } from './observability.ts';
 import { openRestDoor } from './rest/door.ts';
 import { openReference } from './reference.ts';
 import { sendProblem } from './rest/problem.ts';
 import { createStreams } from './streams.ts';
+import { rememberTokens } from './token-cache.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -45,33 +47,26 @@ export function createApi(dependencies: ApiDependencies): FastifyInstance {
     bodyLimit: LARGEST_BODY_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     forceCloseConnections: true,
-    trustProxy: false,
-    genReqId: () => randomUUID(),
+    trustProxy: dependencies.trustsProxy,
+    genReqId: requestId,
     requestIdHeader: false,
     exposeHeadRoutes: false,
     frameworkErrors: answerError,
   });
   app.decorate('routeTable', new Map());
-  app.decorate('declarations', []);
   app.decorateRequest('identity', undefined);
   app.decorateReply('streaming', false);
   app.setErrorHandler(answerError);
   app.setNotFoundHandler((request, reply) =>
     answerError(new ApiError('not_found', 'cannot find this address'), request, reply),
   );
-  app.addHook('onRequest', (request, reply, done) => {
-    reply.headers({
-      'x-request-id': request.id,
-      'cache-control': 'no-store',
-      'x-content-type-options': 'nosniff',
-    });
-    done();
-  });
+  addManners(app, dependencies);
   observeRequests(app, dependencies.metrics);
 
   const streams = createStreams(dependencies);
   app.addHook('preClose', () => streams.close());
-  const shared = { ...dependencies, streams };
+  const auth = rememberTokens(dependencies.auth, dependencies.clock);
+  const shared = { ...dependencies, auth, streams };
   for (const open of [openHealth, openReference, openKubernetesDoor, openRestDoor])
     app.register((scope, _options, done) => {
       open(scope, shared);
@@ -83,6 +78,7 @@ export function createApi(dependencies: ApiDependencies): FastifyInstance {
 /** Renders an error in the shape of the door that was knocked at, and logs what is our own fault. */
 function answerError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const error = toApiError(thrown);
+  request.failure = error;
   const line = { err: error.cause ?? error, method: request.method, route: request.routeOptions.url };
   if (error.code === 'internal') request.log.error(line, 'request met a defect');
   if (error.code === 'unavailable') request.log.warn(line, error.message);

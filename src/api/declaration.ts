@@ -5,6 +5,7 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
+import type { TenantStore } from '../store/store.ts';
 import type { Tenant } from '../tenant/schema.ts';
 import type { Identity } from './auth.ts';
 import type { ErrorCode } from './errors.ts';
@@ -55,6 +56,8 @@ export interface Call<A extends Access, P extends z.ZodType, Q extends z.ZodType
   readonly identity: A extends 'public' ? undefined : Identity;
   /** The tenant of the path, which the caller may see. */
   readonly tenant: A extends 'owner' ? Tenant : undefined;
+  /** Through which the call reads and writes tenants: it knows what the call has changed, for the audit log. */
+  readonly store: TenantStore;
   readonly params: z.output<P>;
   readonly query: z.output<Q>;
   readonly body: z.output<B>;

@@ -5,9 +5,12 @@
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { Clock } from '../clock.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { EventStore, TenantStore } from '../store/store.ts';
 import type { Tenant } from '../tenant/schema.ts';
 import type { Authenticator } from './auth.ts';
+import type { TrustsProxy } from './client.ts';
+import type { RateLimits } from './rate-limit.ts';
 
 export interface ApiDependencies {
   readonly store: TenantStore;
@@ -24,6 +27,13 @@ export interface ApiDependencies {
   readonly resolveImage: ResolveImage;
   readonly planTenant: PlanTenant;
   readonly health: () => Promise<HealthView>;
+  /** What is kept of requests. */
+  readonly ledger: Pick<Ledger, 'idempotency' | 'audit' | 'requests'>;
+  readonly limits: RateLimits;
+  /** Whether a peer is a proxy whose word about addresses counts. */
+  readonly trustsProxy: TrustsProxy;
+  /** Web pages of these origins may read answers; none by default. */
+  readonly corsOrigins: readonly string[];
   /** Where the HTTP figures are registered, and what /metrics prints. */
   readonly metrics: Registry;
 }

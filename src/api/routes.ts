@@ -8,6 +8,7 @@ import { z } from 'zod';
 import type { TenantStore } from '../store/store.ts';
 import type { Tenant } from '../tenant/schema.ts';
 import { identityOf } from './access.ts';
+import { storeOf } from './audit.ts';
 import type { Access, Call, Declaration } from './declaration.ts';
 import { parse } from './edge.ts';
 import { ApiError, tenantNotFound } from './errors.ts';
@@ -38,7 +39,7 @@ export interface Routes {
 }
 
 /** Declares the routes of one scope. The scope's own hooks let callers in by `config.declaration`. */
-export function declareRoutes(scope: FastifyInstance, { store }: { readonly store: TenantStore }): Routes {
+export function declareRoutes(scope: FastifyInstance, dependencies: { readonly store: TenantStore }): Routes {
   return {
     add(declaration, handle) {
       scope.declarations.push(declaration);
@@ -48,12 +49,14 @@ export function declareRoutes(scope: FastifyInstance, { store }: { readonly stor
         url,
         config: { declaration },
         async handler(request, reply) {
+          const store = storeOf(request, dependencies.store);
           // First whose it is: what else is wrong with a request is told to nobody who may not know of the tenant.
           const tenant = access === 'owner' ? await findTenant(store, request) : undefined;
           // An edge: what each schema has let through is of the schema's type.
           const call = {
             request,
             reply,
+            store,
             identity: request.identity,
             tenant,
             params: params && parse(params, request.params, 'the path'),

@@ -300,13 +300,24 @@ describe('a defect', () => {
 });
 
 describe('every answer', () => {
-  it('carries an id of its own, whatever the client sent, and is not cached', async () => {
-    const headers = { 'x-request-id': 'forged' };
-    const first = await harness.call('operator', 'GET', '/api/v1/tenants', { headers });
-    const second = await harness.call('operator', 'GET', '/api/v1/tenants', { headers });
-    expect(first.headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
-    expect(second.headers['x-request-id']).not.toBe(first.headers['x-request-id']);
-    expect(first.headers['cache-control']).toBe('no-store');
+  it('carries the id that the client gave, or one of its own where that is none', async () => {
+    const ask = (id: string) =>
+      harness.call('operator', 'GET', '/api/v1/tenants', { headers: { 'x-request-id': id } });
+    expect((await ask('trace-0042.a')).headers['x-request-id']).toBe('trace-0042.a');
+    const forged = await ask('short');
+    expect(forged.headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
+    expect((await ask('two words')).headers['x-request-id']).not.toBe(forged.headers['x-request-id']);
+  });
+
+  it('is kept by nobody, and shows or runs nothing in a browser', async () => {
+    const { headers } = await harness.call('operator', 'GET', '/api/v1/tenants');
+    expect(headers).toMatchObject({
+      'cache-control': 'no-store',
+      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+      'x-content-type-options': 'nosniff',
+      'strict-transport-security': 'max-age=31536000',
+    });
+    expect(headers['access-control-allow-origin']).toBeUndefined();
   });
 
   it('is problem details for whoever accepts them', async () => {
@@ -321,7 +332,7 @@ describe('every answer', () => {
       title: 'The request cannot be understood',
       status: 400,
       code: 'invalid_request',
-      instance: `urn:uuid:${String(answer.headers['x-request-id'])}`,
+      instance: `urn:landlord:request:${String(answer.headers['x-request-id'])}`,
       issues: [{ path: 'memory_mb' }],
     });
   });

@@ -11,6 +11,8 @@ import { createAuthenticator, signToken } from '../../src/api/auth.ts';
 import type { HealthView, PlanView } from '../../src/api/dependencies.ts';
 import { systemClock } from '../../src/clock.ts';
 import { connect } from '../../src/database/connection.ts';
+import { createLedger, type Ledger } from '../../src/ledger/ledger.ts';
+import type { RateLimits } from '../../src/api/rate-limit.ts';
 import { createPostgresStore } from '../../src/store/postgres/postgres-store.ts';
 import type { EventStore, TenantStore } from '../../src/store/store.ts';
 import type { Tenant, TenantStatus } from '../../src/tenant/schema.ts';
@@ -65,6 +67,7 @@ export interface Harness {
   readonly events: EventStore;
   readonly clock: FakeClock;
   readonly outside: Outside;
+  readonly ledger: Ledger;
   /** Everything that was logged, one JSON line each. */
   readonly logged: string[];
   /** Address of the listening socket. */
@@ -93,6 +96,10 @@ const SECRET = 'a-secret-of-at-least-thirty-two-bytes';
 export async function openHarness(
   options: {
     random?: () => number;
+    limits?: Partial<RateLimits>;
+    corsOrigins?: string[];
+    /** Peers whose word about addresses counts. */
+    trustsProxy?: (address: string) => boolean;
     /** Instead of a database of the test's own. */
     databaseUrl?: string;
   } = {},
@@ -109,6 +116,16 @@ export async function openHarness(
     clock: systemClock,
     log,
     retention: { keepChanges: 1, keepChangesMs: 0 },
+  });
+  const metrics = new Registry();
+  const ledger = createLedger({
+    database,
+    clock: systemClock,
+    log,
+    metrics,
+    keys: [{ id: 'test', key: Buffer.alloc(32, 7) }],
+    keepAuditDays: 30,
+    keepRequestsDays: 14,
   });
   const outside: Outside = {
     images: new Map(),
@@ -134,7 +151,12 @@ export async function openHarness(
     resolveImage: (reference) => ask(() => outside.images.get(reference))(),
     planTenant: ask(() => outside.plan),
     health: () => outside.health(),
-    metrics: new Registry(),
+    metrics,
+    ledger,
+    // Time stands still here, and with it the limits: a test that is about them sets its own.
+    limits: { readsPerMinute: 1e6, writesPerMinute: 1e6, anonymousPerMinute: 1e6, ...options.limits },
+    trustsProxy: options.trustsProxy ?? (() => false),
+    corsOrigins: options.corsOrigins ?? [],
   });
   await api.listen({ host: '127.0.0.1', port: 0 });
   const { port } = api.server.address() as AddressInfo;
@@ -157,6 +179,7 @@ export async function openHarness(
     events: stores.events,
     clock,
     outside,
+    ledger,
     logged,
     url: `http://127.0.0.1:${port}`,
     token,
@@ -186,6 +209,7 @@ export async function openHarness(
     compact: () => stores.compact(),
     async close() {
       await api.close();
+      await ledger.close();
       await stores.close();
       await (testDatabase?.drop() ?? database.close());
     },

@@ -6,6 +6,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, HookHandlerDoneFunc
 import { z } from 'zod';
 import { API_VERSION, PLURAL } from '../../tenant/names.ts';
 import { identityOf, requireOperator } from '../access.ts';
+import { auditWrites, storeOf } from '../audit.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { acceptJson, parse } from '../edge.ts';
 import { ApiError } from '../errors.ts';
@@ -24,7 +25,10 @@ import {
   type WriteRequest,
 } from './write.ts';
 
-export type DoorDependencies = Pick<ApiDependencies, 'store' | 'auth' | 'clock'> & {
+export type DoorDependencies = Pick<
+  ApiDependencies,
+  'store' | 'auth' | 'clock' | 'ledger' | 'trustsProxy'
+> & {
   readonly streams: Streams;
 };
 
@@ -36,9 +40,9 @@ const placeSchema = z.object({ namespace: z.string().max(253), name: z.string().
 
 /** Registers every route below `/apis/cloud.systemprompt.io/v1alpha1`. */
 export function openKubernetesDoor(scope: FastifyInstance, dependencies: DoorDependencies): void {
-  const { store } = dependencies;
   const routes = collectRoutes(scope);
   scope.addHook('onRequest', requireOperator(dependencies.auth));
+  auditWrites(scope, dependencies);
   acceptJson(scope, ['application/json', MERGE_PATCH]);
 
   const listing = listRoute(dependencies);
@@ -52,7 +56,13 @@ export function openKubernetesDoor(scope: FastifyInstance, dependencies: DoorDep
   scope.post(collection, { onRequest: onlyType('application/json') }, async (request, reply) => {
     const { namespace } = parse(namespaceSchema, request.params, 'the path');
     const dryRun = parseDryRun(request.query);
-    const created = await createTenant({ ...dependencies, namespace, body: request.body, dryRun });
+    const created = await createTenant({
+      ...dependencies,
+      store: storeOf(request, dependencies.store),
+      namespace,
+      body: request.body,
+      dryRun,
+    });
     return reply.code(201).send(created);
   });
 
@@ -62,6 +72,7 @@ export function openKubernetesDoor(scope: FastifyInstance, dependencies: DoorDep
   scope.delete(item, async (request) => {
     const place = parse(placeSchema, request.params, 'the path');
     const dryRun = parseDryRun(request.query);
+    const store = storeOf(request, dependencies.store);
     const left = await deleteTenant({ store, clock: dependencies.clock, place, body: request.body, dryRun });
     return (left.metadata.finalizers ?? []).length > 0 ? left : deletedStatus(left);
   });
@@ -80,7 +91,7 @@ function objectRoutes(
 ): void {
   const { path, subresource, dependencies } = options;
   const writeRequest = (request: FastifyRequest): WriteRequest => ({
-    store: dependencies.store,
+    store: storeOf(request, dependencies.store),
     clock: dependencies.clock,
     place: parse(placeSchema, request.params, 'the path'),
     subresource,
