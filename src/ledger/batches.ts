@@ -14,8 +14,11 @@ export interface Batches<T> {
 }
 
 export interface BatchOptions<T> {
-  /** Writes one batch; must end by itself in bounded time. A failed batch is not tried again here. */
-  readonly write: (batch: readonly T[]) => Promise<void>;
+  /**
+   * Writes one batch; must end by itself in bounded time, and once `closing` has aborted after one try. A failed batch
+   * is not tried again here.
+   */
+  readonly write: (batch: readonly T[], closing: AbortSignal) => Promise<void>;
   readonly clock: Clock;
   readonly mostPerBatch: number;
   readonly mostQueued: number;
@@ -40,7 +43,10 @@ export function createBatches<T>(options: BatchOptions<T>): Batches<T> {
       if (lingerMs > 0 && queue.length < mostPerBatch) await sleep(clock, lingerMs, closing.signal);
       const batch = queue.slice(0, mostPerBatch);
       queue = queue.slice(mostPerBatch);
-      const failure = await write(batch.map(({ item }) => item)).then(
+      const failure = await write(
+        batch.map(({ item }) => item),
+        closing.signal,
+      ).then(
         () => undefined,
         (error: unknown) => (error instanceof Error ? error : new Error('cannot write', { cause: error })),
       );

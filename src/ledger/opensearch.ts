@@ -49,13 +49,15 @@ export function createOpenSearchSink(options: OpenSearchOptions): OpenSearchSink
 
   return {
     name: 'opensearch',
-    write: (batch) =>
-      pRetry(() => send(bulkBody(batch)), {
-        retries: MOST_REPETITIONS,
-        minTimeout: firstPauseMs,
-        randomize: true,
-        signal: stopped.signal,
-      }),
+    write: (batch, closing) =>
+      closing.aborted
+        ? send(bulkBody(batch))
+        : pRetry(() => send(bulkBody(batch)), {
+            retries: MOST_REPETITIONS,
+            minTimeout: firstPauseMs,
+            randomize: true,
+            signal: AbortSignal.any([stopped.signal, closing]),
+          }),
     async close() {
       stopped.abort(new Error('cannot write to OpenSearch: stopping'));
       await agent.destroy();

@@ -6,7 +6,7 @@
 import type { Logger } from 'pino';
 import { Counter, type Registry } from 'prom-client';
 import type { Clock } from '../clock.ts';
-import { createBatches } from './batches.ts';
+import { createBatches, type BatchOptions } from './batches.ts';
 import { createPartitions } from './partitions.ts';
 import { createRequestReads, type RequestReads } from './request-reads.ts';
 import { insertRequests } from './request-writes.ts';
@@ -35,10 +35,10 @@ export interface RequestRecord {
   readonly tenant: string | undefined;
 }
 
-/** Somewhere else that wants the records too; must end in bounded time. */
+/** Where the records go. */
 export interface RequestSink {
   readonly name: string;
-  write(batch: readonly RequestRecord[]): Promise<void>;
+  readonly write: BatchOptions<RequestRecord>['write'];
 }
 
 export interface RequestLog extends RequestReads {
@@ -84,8 +84,8 @@ export function createRequestLog(options: {
       mostPerBatch: MOST_PER_BATCH,
       mostQueued: MOST_QUEUED,
       lingerMs: LINGER_MS,
-      write: (batch) =>
-        target.write(batch).catch((error: unknown) => {
+      write: (batch, closing) =>
+        target.write(batch, closing).catch((error: unknown) => {
           dropped.inc({ sink: name, cause: 'failed' }, batch.length);
           const cause = error instanceof Error ? error.message : String(error);
           log.warn({ cause, sink: name, records: batch.length }, 'lost records of requests');
