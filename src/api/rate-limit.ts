@@ -55,8 +55,9 @@ export function createRateLimiter(options: {
   function take({ name, quota, costMs, header }: Policy, caller: string, reply: FastifyReply): void {
     const now = clock.now();
     const key = `${name} ${caller}`;
-    // Never further off than one window, also when the clock was set back.
-    const debtMs = Math.min(Math.max((fullAt.get(key) ?? now) - now, 0), WINDOW_MS) + costMs;
+    const owed = Math.max((fullAt.get(key) ?? now) - now, 0);
+    // Nobody can owe more than a window; whoever seems to was counted before the clock was set back.
+    const debtMs = (owed > WINDOW_MS ? 0 : owed) + costMs;
     const admitted = debtMs <= WINDOW_MS;
     const owedMs = admitted ? debtMs : debtMs - costMs;
     const remaining = Math.floor((WINDOW_MS - owedMs) / costMs);

@@ -51,6 +51,11 @@ describe('the table of routes', () => {
       [
         "DELETE,GET,PATCH /api/v1/tenants/:id",
         "DELETE,GET,PATCH,PUT /apis/cloud.systemprompt.io/v1alpha1/namespaces/:namespace/tenants/:name",
+        "GET /api/v1/audit",
+        "GET /api/v1/metrics/errors",
+        "GET /api/v1/metrics/requests",
+        "GET /api/v1/metrics/slow",
+        "GET /api/v1/metrics/stats",
         "GET /api/v1/tenants",
         "GET /api/v1/tenants/:id/events",
         "GET /api/v1/tenants/:id/plan",

@@ -98,8 +98,14 @@ const auditEntrySchema = z
     status: z.int(),
     error_code: z.string().optional(),
     tenant_id: z.string().optional(),
-    before: z.unknown().describe('The fields that differ, as they were; absent for something new.'),
-    after: z.unknown().describe('The same fields as they are now; absent for something that is gone.'),
+    before: z
+      .unknown()
+      .optional()
+      .describe('The fields that differ, as they were; absent for something new.'),
+    after: z
+      .unknown()
+      .optional()
+      .describe('The same fields as they are now; absent for something that is gone.'),
   })
   .meta({ id: 'AuditEntry' });
 
