@@ -16,6 +16,7 @@ const UNRECORDED = new Set(['/livez', '/readyz', '/metrics']);
 /** Names whose values are secrets in a query, where they come from an OAuth provider. */
 const SECRET_IN_QUERY = new Set(['code', 'state']);
 const MOST_QUERY_NAMES = 20;
+const LONGEST_QUERY_TEXT = 128;
 const NO_QUERY = {};
 
 /** Records every request of the instance. */
@@ -58,8 +59,19 @@ function recordOf(
   };
 }
 
+const secretRoutes = new Map<string, boolean>();
+
+/** Whether a name in the route's path is that of a secret. There are as many as routes. */
+function isSecretRoute(route: string): boolean {
+  const known = secretRoutes.get(route);
+  if (known !== undefined) return known;
+  const secret = [...route.matchAll(/:(\w+)/g)].some(([, name = '']) => isSecretName(name));
+  secretRoutes.set(route, secret);
+  return secret;
+}
+
 function pathOf(request: FastifyRequest, route: string): string | undefined {
-  for (const [, name = ''] of route.matchAll(/:(\w+)/g)) if (isSecretName(name)) return undefined;
+  if (isSecretRoute(route)) return undefined;
   const end = request.url.indexOf('?');
   return end < 0 ? request.url : request.url.slice(0, end);
 }
@@ -70,7 +82,10 @@ function queryOf(request: FastifyRequest): Record<string, string> {
   return Object.fromEntries(
     given.map(([name, value]) => {
       const shown = declared.has(name) && !isSecretName(name) && !SECRET_IN_QUERY.has(name);
-      return [name, shown ? String(value) : '[redacted]'];
+      return [
+        name.slice(0, LONGEST_QUERY_TEXT),
+        shown ? String(value).slice(0, LONGEST_QUERY_TEXT) : '[redacted]',
+      ];
     }),
   );
 }

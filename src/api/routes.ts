@@ -71,11 +71,12 @@ export function declareRoutes(scope: FastifyInstance, dependencies: { readonly s
 }
 
 const idSchema = z.object({ id: z.string() });
+const uuidSchema = z.uuid();
 
 /** The tenant of the path, if the caller may see it. Throws ApiError `tenant_not_found` otherwise, and says no more. */
 async function findTenant(store: TenantStore, request: FastifyRequest): Promise<Tenant> {
   const { id } = parse(idSchema, request.params, 'the path');
-  const tenant = z.uuid().safeParse(id).success ? await store.getByUid(id.toLowerCase()) : undefined;
+  const tenant = uuidSchema.safeParse(id).success ? await store.getByUid(id.toLowerCase()) : undefined;
   const identity = identityOf(request);
   const visible = identity.role === 'operator' || tenant?.spec.owner === identity.customer;
   if (tenant === undefined || !visible) throw tenantNotFound(id);

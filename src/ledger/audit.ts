@@ -7,7 +7,7 @@ import type { Clock } from '../clock.ts';
 import { attempt } from '../database/errors.ts';
 import { createBatches } from './batches.ts';
 import type { AuditRow, LedgerDatabase } from './tables.ts';
-import { storable, storableJson } from './text.ts';
+import { cut, storable, storableJson } from './text.ts';
 
 export interface AuditEntry {
   readonly requestId: string;
@@ -51,8 +51,6 @@ export interface AuditLog {
 
 const MOST_PER_BATCH = 200;
 const MOST_QUEUED = 5_000;
-/** A value of `spec.env` fits. */
-const LONGEST_TEXT = 4_096;
 
 export function createAuditLog({
   db,
@@ -71,7 +69,7 @@ export function createAuditLog({
         await sql`
           INSERT INTO audit_log (at, request_id, subject, role, customer, address, user_agent, method, route, params,
             status, error_code, tenant_uid, before, after)
-          SELECT * FROM jsonb_to_recordset(${storableJson(rows, LONGEST_TEXT)}::jsonb) AS entry (at timestamptz, request_id text,
+          SELECT * FROM jsonb_to_recordset(${storableJson(rows)}::jsonb) AS entry (at timestamptz, request_id text,
             subject text, role text, customer text, address text, user_agent text, method text, route text,
             params jsonb, status integer, error_code text, tenant_uid uuid, before jsonb, after jsonb)`.execute(
           db,
@@ -108,7 +106,7 @@ function toRow(entry: AuditEntry, now: number): Record<string, unknown> {
     role: entry.role,
     customer: entry.customer,
     address: entry.address,
-    user_agent: entry.userAgent,
+    user_agent: cut(entry.userAgent),
     method: entry.method,
     route: entry.route,
     params: entry.params,

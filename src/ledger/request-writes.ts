@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { attempt } from '../database/errors.ts';
 import type { RequestRecord } from './requests.ts';
 import type { LedgerDatabase } from './tables.ts';
-import { storableJson } from './text.ts';
+import { cut, storableJson } from './text.ts';
 
 /** Their partitions must exist. */
 export function insertRequests(db: LedgerDatabase, batch: readonly RequestRecord[]): Promise<void> {
@@ -25,16 +25,16 @@ function toRow(record: RequestRecord): Record<string, unknown> {
     request_id: record.requestId,
     method: record.method,
     route: record.route,
-    path: record.path,
+    path: cut(record.path),
     query: record.query,
     status: record.status,
     error_code: record.errorCode,
-    error_message: record.errorMessage,
+    error_message: cut(record.errorMessage),
     latency_ms: record.latencyMs,
     address: record.address,
     country: record.country,
-    user_agent: record.userAgent,
-    referer: record.referer,
+    user_agent: cut(record.userAgent),
+    referer: cut(record.referer),
     subject: record.subject,
     customer: record.customer,
     tenant: record.tenant,
