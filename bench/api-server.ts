@@ -8,10 +8,12 @@ import pg from 'pg';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { createApi } from '../src/api/api.ts';
-import { createAuthenticator, signToken } from '../src/api/auth.ts';
+import { createAccounts } from '../src/accounts/accounts.ts';
+import { createAuthenticator } from '../src/api/auth.ts';
 import { systemClock } from '../src/clock.ts';
 import { connect } from '../src/database/connection.ts';
 import { createLedger } from '../src/ledger/ledger.ts';
+import { signToken } from '../test/support/tokens.ts';
 import { createPostgresStore } from '../src/store/postgres/postgres-store.ts';
 
 /** What the server tells its parent once it listens. */
@@ -52,7 +54,18 @@ async function openLandlord(): Promise<FastifyInstance> {
   const metrics = new Registry();
   const keys = [{ id: 'bench', key: Buffer.alloc(32, 1) }];
   const keep = { keepAuditDays: 1, keepRequestsDays: 1 };
+  const accounts = createAccounts({
+    database,
+    encryptionKeys: keys,
+    settings: { publicUrl: () => 'http://127.0.0.1', redirectHosts: [], regions: ['iad'], operators: [] },
+    providers: new Map(),
+    billing: undefined,
+    clock,
+    log,
+  });
   const api = createApi({
+    accounts,
+    maskedDatabaseUrl: () => '',
     store: stores.tenants,
     events: stores.events,
     auth: createAuthenticator({ key: { kind: 'secret', secret: SECRET }, issuer: 'landlord', clock }),

@@ -57,7 +57,7 @@ function entryOf(request: FastifyRequest, reply: FastifyReply, trustsProxy: Trus
     requestId: request.id,
     subject: identity?.subject ?? '',
     role: identity?.role ?? '',
-    customer: identity?.role === 'customer' ? identity.customer : undefined,
+    customer: identity?.customer,
     address: clientAddress(request, trustsProxy),
     userAgent: request.headers['user-agent'],
     method: request.method,

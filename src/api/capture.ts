@@ -54,7 +54,7 @@ function recordOf(
     userAgent: headers['user-agent'],
     referer: headers.referer?.replace(/[?#].*$/s, ''),
     subject: identity?.subject,
-    customer: identity?.role === 'customer' ? identity.customer : undefined,
+    customer: identity?.customer,
     tenant: route?.includes('/tenants/:id') === true ? paramOf(request, 'id') : undefined,
   };
 }

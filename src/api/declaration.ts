@@ -43,10 +43,16 @@ export interface Declaration<
   readonly params?: P;
   readonly query?: Q;
   readonly body?: B;
+  /** What a body is that is neither JSON nor parsed here: a form, or what was signed. */
+  readonly otherBody?: { readonly contentType: string; readonly schema: z.ZodType };
   /** Success by status. Answers are checked against these in tests, not in production. */
   readonly answers: Readonly<Record<number, z.ZodType | Untyped>>;
   /** What can go wrong beside what follows from the rest of the declaration. */
   readonly errors?: readonly ErrorCode[];
+  /** True when the tenant's subscription must be good: 402 otherwise. */
+  readonly gated?: boolean;
+  /** True where limits would do harm: a provider's notifications come in bursts, and are signed. */
+  readonly unlimited?: boolean;
   /** True when the answer has an ETag and a change obeys If-Match. */
   readonly versioned?: boolean;
 }

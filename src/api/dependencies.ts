@@ -4,6 +4,7 @@
  */
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
+import type { Accounts } from '../accounts/accounts.ts';
 import type { Clock } from '../clock.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { EventStore, TenantStore } from '../store/store.ts';
@@ -16,6 +17,9 @@ export interface ApiDependencies {
   readonly store: TenantStore;
   readonly events: EventStore;
   readonly auth: Authenticator;
+  readonly accounts: Accounts;
+  /** What a tenant's machine connects to its database with, the password masked. */
+  readonly maskedDatabaseUrl: (uid: string) => string;
   readonly clock: Clock;
   readonly log: Logger;
   /** Host of the registry that tenants push to, such as `registry.fly.io`. */
@@ -34,6 +38,8 @@ export interface ApiDependencies {
   readonly trustsProxy: TrustsProxy;
   /** Web pages of these origins may read answers; none by default. */
   readonly corsOrigins: readonly string[];
+  /** True: nothing but the probes and the figures is answered. */
+  readonly probesOnly?: boolean;
   /** Where the HTTP figures are registered, and what /metrics prints. */
   readonly metrics: Registry;
 }

@@ -79,7 +79,7 @@ export function describeApi(declarations: readonly Declaration[]): OpenApiDocume
 }
 
 function describe(declaration: Declaration, schemas: Schemas, errors: Response['content']): Operation {
-  const { method, path, access, summary, tag, body, answers } = declaration;
+  const { method, path, access, summary, tag, body, otherBody, answers } = declaration;
   return {
     operationId: operationId(declaration),
     summary,
@@ -89,7 +89,7 @@ function describe(declaration: Declaration, schemas: Schemas, errors: Response['
     parameters: [
       ...pathParameters(path, declaration.params, schemas),
       ...(declaration.query ? parametersOf(declaration.query, 'query', schemas) : []),
-      ...headerParameters(method, declaration.versioned === true),
+      ...headerParameters(declaration),
     ],
     ...(body && {
       requestBody: {
@@ -97,20 +97,26 @@ function describe(declaration: Declaration, schemas: Schemas, errors: Response['
         content: { 'application/json': { schema: schemas.of(body, 'input') } },
       },
     }),
+    ...(otherBody && {
+      requestBody: {
+        required: true,
+        content: { [otherBody.contentType]: { schema: schemas.of(otherBody.schema, 'input') } },
+      },
+    }),
     responses: {
+      ...failures(declaration, errors),
       ...Object.fromEntries(
         Object.entries(answers).map(([status, answer]) => [status, success(answer, schemas)]),
       ),
       ...(declaration.versioned === true &&
         method === 'GET' && { 304: { description: 'Unchanged since If-None-Match.' } }),
-      ...failures(declaration, errors),
     },
   };
 }
 
-/** `GET /api/v1/tenants/:id/status` is `getTenantsIdStatus`. */
+/** `GET /api/v1/tenants/:id/status` is `getV1TenantsIdStatus`. */
 function operationId({ method, path }: Declaration): string {
-  const words = path.replace(/^\/api\/v\d+/, '').split(/[^a-zA-Z0-9]+/);
+  const words = path.replace(/^\/api/, '').split(/[^a-zA-Z0-9]+/);
   return method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('');
 }
 
@@ -141,7 +147,7 @@ const objectSchema = z.object({
   required: z.array(z.string()).default([]),
 });
 
-function headerParameters(method: Declaration['method'], versioned: boolean): Parameter[] {
+function headerParameters({ method, access, versioned = false }: Declaration): Parameter[] {
   const header = (name: string, description: string): Parameter => ({
     name,
     in: 'header',
@@ -156,7 +162,7 @@ function headerParameters(method: Declaration['method'], versioned: boolean): Pa
     ...(versioned && method !== 'GET'
       ? [header('If-Match', 'ETag that the client has seen: 412 when it is no longer the one.')]
       : []),
-    ...(method === 'POST'
+    ...(method === 'POST' && access !== 'public'
       ? [
           header(
             'Idempotency-Key',
@@ -193,7 +199,7 @@ function failures(declaration: Declaration, content: Response['content']): Recor
 
 /** Every code that a route can answer with. */
 export function errorsOf(declaration: Declaration): ReadonlySet<ErrorCode> {
-  const { method, access, query, body, params, versioned, errors } = declaration;
+  const { method, access, query, body, otherBody, params, versioned, gated, errors } = declaration;
   const more = (when: boolean, ...codes: ErrorCode[]): ErrorCode[] => (when ? codes : []);
   return new Set([
     ...more(true, 'invalid_request'),
@@ -201,9 +207,10 @@ export function errorsOf(declaration: Declaration): ReadonlySet<ErrorCode> {
     ...more(access === 'operator', 'forbidden'),
     ...more(access === 'owner', 'tenant_not_found'),
     ...more(query !== undefined || params !== undefined, 'invalid_request'),
-    ...more(body !== undefined, 'payload_too_large', 'unsupported_media_type'),
+    ...more(body !== undefined || otherBody !== undefined, 'payload_too_large', 'unsupported_media_type'),
     ...more(versioned === true && method !== 'GET', 'precondition_failed'),
-    ...more(method === 'POST', 'idempotency_in_flight', 'idempotency_mismatch'),
+    ...more(gated === true, 'subscription_inactive'),
+    ...more(method === 'POST' && access !== 'public', 'idempotency_in_flight', 'idempotency_mismatch'),
     ...(errors ?? []),
     ...ALWAYS,
   ]);

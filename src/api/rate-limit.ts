@@ -81,7 +81,7 @@ export function createRateLimiter(options: {
       const { identity } = request;
       if (identity === undefined) admitStranger(request, reply);
       else if (identity.role === 'customer')
-        take(READS.has(request.method) ? reads : writes, identity.customer, reply);
+        take(READS.has(request.method) ? reads : writes, identity.customer ?? identity.subject, reply);
     },
   };
 }

@@ -3,15 +3,14 @@
  * are registered, so nothing can be forgotten: from it come the 405 answers with their `Allow` header, the OpenAPI
  * document, and tests.
  */
-import type { FastifyInstance, FastifyRequest, HTTPMethods } from 'fastify';
-import { z } from 'zod';
-import type { TenantStore } from '../store/store.ts';
-import type { Tenant } from '../tenant/schema.ts';
-import { identityOf } from './access.ts';
+import type { FastifyInstance, HTTPMethods } from 'fastify';
+import type { z } from 'zod';
+import { findTenant, requireSubscription } from './access.ts';
 import { storeOf } from './audit.ts';
 import type { Access, Call, Declaration } from './declaration.ts';
+import type { ApiDependencies } from './dependencies.ts';
 import { parse } from './edge.ts';
-import { ApiError, tenantNotFound } from './errors.ts';
+import { ApiError } from './errors.ts';
 
 /** Methods by path, the path with its parameters: `/api/v1/tenants/:id`. */
 export type RouteTable = Map<string, Set<string>>;
@@ -39,7 +38,10 @@ export interface Routes {
 }
 
 /** Declares the routes of one scope. The scope's own hooks let callers in by `config.declaration`. */
-export function declareRoutes(scope: FastifyInstance, dependencies: { readonly store: TenantStore }): Routes {
+export function declareRoutes(
+  scope: FastifyInstance,
+  dependencies: Pick<ApiDependencies, 'store' | 'accounts' | 'clock'>,
+): Routes {
   return {
     add(declaration, handle) {
       scope.declarations.push(declaration);
@@ -51,7 +53,7 @@ export function declareRoutes(scope: FastifyInstance, dependencies: { readonly s
         async handler(request, reply) {
           const store = storeOf(request, dependencies.store);
           // First whose it is: what else is wrong with a request is told to nobody who may not know of the tenant.
-          const tenant = access === 'owner' ? await findTenant(store, request) : undefined;
+          const tenant = access === 'owner' ? await findTenant({ store }, request) : undefined;
           // An edge: what each schema has let through is of the schema's type.
           const call = {
             request,
@@ -63,24 +65,13 @@ export function declareRoutes(scope: FastifyInstance, dependencies: { readonly s
             query: query && parse(query, request.query, 'the query'),
             body: body && parse(body, request.body, 'the body'),
           } as Parameters<typeof handle>[0];
+          if (declaration.gated === true && tenant !== undefined)
+            await requireSubscription(dependencies, request, tenant);
           return handle(call);
         },
       });
     },
   };
-}
-
-const idSchema = z.object({ id: z.string() });
-const uuidSchema = z.uuid();
-
-/** The tenant of the path, if the caller may see it. Throws ApiError `tenant_not_found` otherwise, and says no more. */
-async function findTenant(store: TenantStore, request: FastifyRequest): Promise<Tenant> {
-  const { id } = parse(idSchema, request.params, 'the path');
-  const tenant = uuidSchema.safeParse(id).success ? await store.getByUid(id.toLowerCase()) : undefined;
-  const identity = identityOf(request);
-  const visible = identity.role === 'operator' || tenant?.spec.owner === identity.customer;
-  if (tenant === undefined || !visible) throw tenantNotFound(id);
-  return tenant;
 }
 
 /** Methods that a client could try on a path; anything rarer is answered 404 by the framework. */

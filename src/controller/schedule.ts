@@ -6,7 +6,7 @@
  * time would bound the wait as well; but in a long backlog everything has grown old, and a person's edit would
  * wait behind all of it.)
  */
-import type { Clock } from '../clock.ts';
+import { monotonic, type Clock } from '../clock.ts';
 import { createHeap, type HeapNode } from './heap.ts';
 
 /** One turn of this many goes to the wish that has been ready longest, whatever its priority. */
@@ -153,18 +153,6 @@ function createReady(): {
       byPriority.clear();
       byAge.clear();
     },
-  };
-}
-
-/** When the machine's clock is set back by an hour, a delay may last once more as long, but not an hour longer. */
-function monotonic(clock: Clock): () => number {
-  let last = clock.now();
-  let offset = 0;
-  return () => {
-    const now = clock.now() + offset;
-    if (now < last) offset += last - now;
-    else last = now;
-    return last;
   };
 }
 

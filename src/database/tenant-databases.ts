@@ -22,7 +22,11 @@ export interface TenantDatabaseState {
 }
 
 export interface TenantDatabases {
-  describe(uid: string): Promise<TenantDatabaseState>;
+  /**
+   * `afterOthers`: not before everybody is done who is at work on it, also a statement that goes on at the server after
+   * its caller has lost the connection. Whoever is about to believe that there is nothing must ask so.
+   */
+  describe(uid: string, options?: { readonly afterOthers?: boolean }): Promise<TenantDatabaseState>;
   /**
    * Makes what is missing of role and database; safe to repeat. Throws DatabaseError of the kind `foreign` when
    * something of that name exists that is not ours.
@@ -65,23 +69,36 @@ const MAX_CONNECTIONS = 4;
 const STATEMENT_TIMEOUT_MS = 60_000;
 const DEFAULT_CONNECTION_LIMIT = 20;
 
+export interface TenantDatabasesPool extends TenantDatabases {
+  /** The same for someone who may act only as long as `mayAct` says so; see {@link Database.under}. */
+  under(mayAct: () => boolean): TenantDatabases;
+  close(): Promise<void>;
+}
+
 /** Opens a small pool of its own on the server for tenants; `close` ends it. */
-export function createTenantDatabases(
-  options: TenantDatabasesOptions,
-): TenantDatabases & { close(): Promise<void> } {
-  const { adminUrl, nameOf, log, clock } = options;
+export function createTenantDatabases(options: TenantDatabasesOptions): TenantDatabasesPool {
+  const { adminUrl, log, clock } = options;
   const limits = { maxConnections: MAX_CONNECTIONS, statementTimeoutMs: STATEMENT_TIMEOUT_MS };
-  const { db, close } = connect({ url: adminUrl, log, clock, ...limits });
+  const database = connect({ url: adminUrl, log, clock, ...limits });
+  return {
+    ...operations(options, database.db),
+    under: (mayAct) => operations(options, database.under(mayAct).db),
+    close: () => database.close(),
+  };
+}
+
+function operations(options: TenantDatabasesOptions, db: Connection): TenantDatabases {
+  const { nameOf } = options;
 
   /** One caller at a time for each name, on one connection: CREATE and DROP DATABASE are refused in transactions. */
-  const alone = (what: string, name: string, work: (connection: Connection) => Promise<void>) =>
+  const alone = <T>(what: string, name: string, work: (connection: Connection) => Promise<T>): Promise<T> =>
     attempt(`${what} "${name}"`, () =>
       db.connection().execute(async (connection) => {
         await sql`SELECT pg_advisory_lock(hashtext('tenant_databases'), hashtext(${name}))`.execute(
           connection,
         );
         try {
-          await work(connection);
+          return await work(connection);
         } finally {
           await sql`SELECT pg_advisory_unlock_all()`.execute(connection);
         }
@@ -89,14 +106,13 @@ export function createTenantDatabases(
     );
 
   return {
-    close,
     url: (uid, password) => tenantUrl(options, nameOf(uid), password),
-    describe: (uid) =>
-      attempt(`describe database "${nameOf(uid)}"`, async () => {
-        const { role, database, passwordRevision } = await look(db, nameOf(uid));
-        const state = { roleExists: role === 'ours', databaseExists: database === 'ours' };
-        return passwordRevision === undefined ? state : { ...state, passwordRevision };
-      }),
+    describe: (uid, { afterOthers = false } = {}) => {
+      const name = nameOf(uid);
+      if (!afterOthers)
+        return attempt(`describe database "${name}"`, async () => stateOf(await look(db, name)));
+      return alone('describe database', name, async (connection) => stateOf(await look(connection, name)));
+    },
     create: (uid, credentials) =>
       alone('create database', nameOf(uid), async (connection) => {
         const name = nameOf(uid);
@@ -126,6 +142,11 @@ export function createTenantDatabases(
         if (role === 'ours') await run(connection, `DROP ROLE IF EXISTS ${quote(name)}`);
       }),
   };
+}
+
+function stateOf({ role, database, passwordRevision }: Found): TenantDatabaseState {
+  const state = { roleExists: role === 'ours', databaseExists: database === 'ours' };
+  return passwordRevision === undefined ? state : { ...state, passwordRevision };
 }
 
 async function look(connection: Connection, name: string): Promise<Found> {

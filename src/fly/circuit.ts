@@ -12,7 +12,7 @@ import {
   type IBackoff,
   type IBackoffFactory,
 } from 'cockatiel';
-import type { Clock } from '../clock.ts';
+import { monotonic, type Clock } from '../clock.ts';
 import { HttpFailure, type HttpAnswer } from './http.ts';
 
 export type CircuitStateName = 'closed' | 'halfOpen' | 'open';
@@ -38,9 +38,9 @@ const OPEN_MS = [5_000, 10_000, 20_000, 30_000] as const;
 
 export function createCircuit({ clock, failures, onState }: CircuitOptions): Circuit {
   const policy = circuitBreaker(
-    // A probe whose caller went away proves nothing, and cockatiel takes an error that is not listed here for health.
+    // A probe whose caller went away, or may not act any more, proves nothing, and cockatiel takes an error that is not listed here for health.
     handleWhen(
-      (error) => isHostFailure(error) || (policy.state === CircuitState.HalfOpen && isAborted(error)),
+      (error) => isHostFailure(error) || (policy.state === CircuitState.HalfOpen && isUnsent(error)),
     ).orWhenResult((result) => statusOf(result) >= 500),
     { breaker: new ConsecutiveBreaker(failures), halfOpenAfter: openFor(clock) },
   );
@@ -62,11 +62,12 @@ export function createCircuit({ clock, failures, onState }: CircuitOptions): Cir
 
 /** Cockatiel measures by the system's time; a duration that is all or nothing makes it obey the injected clock. */
 function openFor(clock: Clock): IBackoffFactory<unknown> {
+  const time = monotonic(clock);
   function attempt(index: number): IBackoff<unknown> {
-    const until = clock.now() + (OPEN_MS[index] ?? OPEN_MS[OPEN_MS.length - 1] ?? 0);
+    const until = time() + (OPEN_MS[index] ?? OPEN_MS[OPEN_MS.length - 1] ?? 0);
     return {
       get duration() {
-        return clock.now() < until ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
+        return time() < until ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
       },
       next: () => attempt(index + 1),
     };
@@ -78,8 +79,8 @@ function isHostFailure(error: unknown): boolean {
   return error instanceof HttpFailure && (error.reason === 'disconnected' || error.reason === 'timedOut');
 }
 
-function isAborted(error: unknown): boolean {
-  return error instanceof HttpFailure && error.reason === 'aborted';
+function isUnsent(error: unknown): boolean {
+  return error instanceof HttpFailure && (error.reason === 'aborted' || error.reason === 'forbidden');
 }
 
 function statusOf(result: unknown): number {

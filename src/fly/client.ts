@@ -5,11 +5,11 @@
 import type { Registry } from 'prom-client';
 import type { Clock } from '../clock.ts';
 import { createApps } from './apps.ts';
-import type { Transport } from './call.ts';
+import { transportUnder, type MayAct, type Transport } from './call.ts';
 import { createCertificates } from './certificates.ts';
 import { createCircuit, type Circuit } from './circuit.ts';
 import type { Fly } from './fly.ts';
-import { createHttp } from './http.ts';
+import { createHttp, type Http } from './http.ts';
 import { createLimiter } from './limiter.ts';
 import { createMachines } from './machines.ts';
 import { createFlyMetrics } from './metrics.ts';
@@ -54,11 +54,15 @@ export interface FlyOptions {
   /** An organisation token; it is sent nowhere but to these four addresses. */
   readonly token: string;
   readonly orgSlug: string;
+  /** Tells replicas of Landlord apart, in the `user-agent` of every call. */
+  readonly replica?: string;
   readonly clock: Clock;
   readonly log?: FlyLog;
   readonly metrics?: Registry;
   readonly timeouts?: Partial<Timeouts>;
   readonly limits?: Partial<FlyLimits>;
+  /** What carries requests; connections of its own when absent. */
+  readonly http?: Http;
 }
 
 const TIMEOUTS: Timeouts = { readMs: 10_000, writeMs: 30_000 };
@@ -71,9 +75,24 @@ const LIMITS: FlyLimits = {
   circuitFailures: 10,
 };
 
-export function createFly(options: FlyOptions): Fly {
-  const credentials = credentialsOf(options.token);
+export interface FlyClient extends Fly {
+  /**
+   * The same client for someone who may change things only as long as `mayAct` says so, which is asked at the last
+   * moment before each write is put on a connection: a refused one was not sent.
+   */
+  under(mayAct: MayAct): Fly;
+}
+
+export function createFly(options: FlyOptions): FlyClient {
   const transports = createTransports(options);
+  return {
+    ...operations(options, transports),
+    under: (mayAct) => operations(options, underPermit(transports, mayAct)),
+  };
+}
+
+function operations(options: FlyOptions, transports: Transports): Fly {
+  const credentials = credentialsOf(options.token);
   const api = transports.to(new URL(versioned(options.apiUrl)), credentials.authorization);
   const registryUrl = new URL(options.registryUrl);
   const { orgSlug } = options;
@@ -105,16 +124,26 @@ interface Transports {
   close(): Promise<void>;
 }
 
+function underPermit(transports: Transports, mayAct: MayAct): Transports {
+  return {
+    to: (baseUrl, authorization) => transportUnder(transports.to(baseUrl, authorization), mayAct),
+    close: () => transports.close(),
+  };
+}
+
 function createTransports({ clock, log, ...options }: FlyOptions): Transports {
   const limits: FlyLimits = { ...LIMITS, ...options.limits };
   const metrics = createFlyMetrics(options.metrics);
   const limiter = createLimiter({ clock, longestWaitMs: limits.limiterWaitMs });
-  const http = createHttp({
-    clock,
-    connections: limits.connections,
-    longPollConnections: limits.waitConnections,
-    answerBytes: limits.answerBytes,
-  });
+  const http =
+    options.http ??
+    createHttp({
+      clock,
+      connections: limits.connections,
+      longPollConnections: limits.waitConnections,
+      answerBytes: limits.answerBytes,
+    });
+  const userAgent = options.replica === undefined ? 'landlord' : `landlord (${options.replica})`;
   const circuits = new Map<string, Circuit>();
 
   function circuitOf({ host }: URL): Circuit {
@@ -139,7 +168,7 @@ function createTransports({ clock, log, ...options }: FlyOptions): Transports {
     to: (baseUrl, authorization) =>
       createTransport({
         baseUrl,
-        headers: { authorization },
+        headers: { authorization, 'user-agent': userAgent },
         http,
         circuit: circuitOf(baseUrl),
         limiter,

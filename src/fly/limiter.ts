@@ -4,7 +4,7 @@
  * there. A token bucket for each key, and a bound on how long anybody queues.
  */
 import { LRUCache } from 'lru-cache';
-import type { Clock } from '../clock.ts';
+import { monotonic, type Clock } from '../clock.ts';
 
 /**
  * We go a little slower than Fly allows: calls that leave here a second apart may arrive there less than a second
@@ -53,12 +53,14 @@ interface Waiting {
 const MOST_BUCKETS = 20_000;
 
 export function createLimiter({ clock, longestWaitMs }: { clock: Clock; longestWaitMs: number }): Limiter {
-  const buckets = new LRUCache<string, Bucket>({ max: MOST_BUCKETS });
+  const time = monotonic(clock);
+  // A bound by size and not by number, for which room would be set aside at once.
+  const buckets = new LRUCache<string, Bucket>({ maxSize: MOST_BUCKETS, sizeCalculation: () => 1 });
 
   function bucketFor(key: string, rate: Rate): Bucket {
     const known = buckets.get(key);
     if (known !== undefined) return known;
-    const bucket: Bucket = { rate, tokens: rate.burst, asOf: clock.now(), queue: [], cancelTimer: undefined };
+    const bucket: Bucket = { rate, tokens: rate.burst, asOf: time(), queue: [], cancelTimer: undefined };
     buckets.set(key, bucket);
     return bucket;
   }
@@ -67,21 +69,22 @@ export function createLimiter({ clock, longestWaitMs }: { clock: Clock; longestW
   function drain(bucket: Bucket): void {
     bucket.cancelTimer?.();
     bucket.cancelTimer = undefined;
-    refill(bucket, clock.now());
-    while (bucket.tokens >= 1 && bucket.asOf <= clock.now()) {
+    refill(bucket, time());
+    while (bucket.tokens >= 1 && bucket.asOf <= time()) {
       const next = bucket.queue.shift();
       if (next === undefined) return;
       bucket.tokens -= 1;
-      next.finish({ outcome: 'granted', waitedMs: clock.now() - next.since });
+      next.finish({ outcome: 'granted', waitedMs: time() - next.since });
     }
     if (bucket.queue.length === 0) return;
-    bucket.cancelTimer = clock.setTimer(waitFor(bucket, 1, clock.now()), () => drain(bucket));
+    // At least a millisecond: a token that lacks less than the clock can tell would be waited for in no time, for ever.
+    bucket.cancelTimer = clock.setTimer(Math.max(1, waitFor(bucket, 1, time())), () => drain(bucket));
   }
 
   function enqueue(bucket: Bucket, signal: AbortSignal): Promise<Turn> {
     return new Promise((resolve) => {
       const waiting: Waiting = {
-        since: clock.now(),
+        since: time(),
         finish(turn) {
           signal.removeEventListener('abort', leave);
           resolve(turn);
@@ -102,14 +105,14 @@ export function createLimiter({ clock, longestWaitMs }: { clock: Clock; longestW
     async take(key, rate, signal) {
       if (signal.aborted) return { outcome: 'aborted' };
       const bucket = bucketFor(key, rate);
-      refill(bucket, clock.now());
-      const waitMs = waitFor(bucket, bucket.queue.length + 1, clock.now());
+      refill(bucket, time());
+      const waitMs = waitFor(bucket, bucket.queue.length + 1, time());
       if (waitMs > longestWaitMs) return { outcome: 'refused', retryAfterMs: waitMs };
       return await enqueue(bucket, signal);
     },
     hold(key, rate, holdMs) {
       const bucket = bucketFor(key, rate);
-      const until = clock.now() + holdMs;
+      const until = time() + holdMs;
       if (bucket.asOf >= until) return;
       bucket.tokens = 1;
       bucket.asOf = until;

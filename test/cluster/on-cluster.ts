@@ -4,10 +4,11 @@
  */
 import { describe } from 'vitest';
 import { findAssets, MISSING_ASSETS } from './assets.ts';
+import { hasContainers } from './k3s.ts';
 
 /** `describe` for suites that call `startCluster`. */
 export async function describeOnCluster(name: string, suite: () => void): Promise<void> {
-  const missing = (await findAssets()) === undefined;
+  const missing = (await findAssets()) === undefined && !(await hasContainers());
   if (missing && process.env['CI'] === undefined)
     describe.skip(`${name} (NOT RUN: ${MISSING_ASSETS})`, suite);
   else describe(name, suite);

@@ -3,10 +3,15 @@
  * had it says so; the suites that need them then say so, too.
  */
 import { provideAssets } from './assets.ts';
+import { hasContainers } from './k3s.ts';
 
 try {
   await provideAssets((line) => process.stderr.write(`${line}\n`));
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  if (process.env['CI'] !== undefined) process.exitCode = 1;
+  if (await hasContainers())
+    process.stderr.write('the Kubernetes API server of the tests runs in a container\n');
+  else {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    if (process.env['CI'] !== undefined) process.exitCode = 1;
+  }
 }

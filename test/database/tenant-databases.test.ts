@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, i
 import { systemClock } from '../../src/clock.ts';
 import { createTenantDatabases } from '../../src/database/tenant-databases.ts';
 import { administer, silentLog } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
 
 const nameOf = (uid: string) => `sp_${uid.replaceAll('-', '_')}`;
 const password = randomBytes(24).toString('base64url');
@@ -58,6 +59,20 @@ describe.each([
   });
 
   const asTenant = (text: string, secret = password) => query(databases.url(uid, secret), text);
+
+  it('changes nothing for someone who may no longer act, and holds no lock afterwards', async () => {
+    const late = databases.under(() => false);
+    await expect(late.create(uid, first)).rejects.toMatchObject({ kind: 'unpermitted' });
+    await expect(late.setPassword(uid, first)).rejects.toMatchObject({ kind: 'unpermitted' });
+    await expect(late.drop(uid)).rejects.toMatchObject({ kind: 'unpermitted' });
+    let statements = 0;
+    // The lock and the look are still sent, nothing after them.
+    const losing = databases.under(() => (statements += 1) <= 2);
+    await expect(losing.create(uid, first)).rejects.toMatchObject({ kind: 'unpermitted' });
+    expect(await databases.describe(uid)).toEqual(nothing);
+    await databases.create(uid, first);
+    expect(await databases.describe(uid)).toEqual(made);
+  });
 
   it('makes a role and a database that the tenant can work in, once', async () => {
     expect(await databases.describe(uid)).toEqual(nothing);
@@ -164,6 +179,25 @@ describe.each([
     const refused = databases.setPassword(uid, odd);
     await expect(refused).rejects.toThrow('cannot set a database password: it is not printable ASCII');
     await expect(refused).rejects.not.toThrow(odd.password);
+  });
+
+  it('sees, when it is asked to wait for others, what a caller leaves behind who has lost the connection', async () => {
+    const other = new pg.Client(adminUrl);
+    await other.connect();
+    try {
+      await other.query(`SELECT pg_advisory_lock(hashtext('tenant_databases'), hashtext('${name}'))`);
+      const described = databases.describe(uid, { afterOthers: true });
+      const waiting = `SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+        AND objid = (hashtext('${name}')::bigint & 4294967295)::oid`;
+      await eventually(async () => (await administer(waiting)).length > 0, { what: 'the look to wait' });
+      expect(await databases.describe(uid)).toEqual(nothing);
+      await other.query(`CREATE ROLE ${name}`);
+      await other.query(`COMMENT ON ROLE ${name} IS 'Made by Landlord'`);
+      await other.query('SELECT pg_advisory_unlock_all()');
+      expect(await described).toEqual({ roleExists: true, databaseExists: false });
+    } finally {
+      await other.end();
+    }
   });
 
   describe('after a crash in the middle of create', () => {

@@ -96,6 +96,7 @@ await describeOnCluster('deploy/kubernetes', () => {
       FLY_ORG_SLUG: 'example',
       FLY_SHARED_REGISTRY_APP: 'example-images',
       FLY_SUBDOMAIN_SUFFIX: 'tenants.example.com',
+      LANDLORD_PUBLIC_URL: 'https://api.example.com',
       LANDLORD_ENCRYPTION_KEYS: `2026:${randomBytes(32).toString('base64')}`,
       JWT_SECRET: randomBytes(32).toString('hex'),
     };

@@ -36,6 +36,18 @@ describe('the limiter', () => {
     expect(world.clock.timers).toBe(0);
   });
 
+  test('makes nobody wait for the hour by which the clock is set back', async () => {
+    const world = setUp();
+    const log: string[] = [];
+    for (const name of ['a', 'b', 'c']) void ask(world, log, name);
+    await world.clock.settle();
+    world.clock.step(-3_600_000);
+    expect((await world.limiter.take('start m1', RATE, never)).outcome).toBe('granted');
+    const late = world.limiter.take('stop m1', RATE, never);
+    await world.clock.advance(1_000);
+    expect((await late).outcome).toBe('granted');
+  });
+
   test('says how long a caller waited', async () => {
     const { clock, limiter } = setUp();
     for (let taken = 0; taken < 3; taken += 1) await limiter.take('k', RATE, never);

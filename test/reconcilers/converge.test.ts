@@ -36,7 +36,7 @@ describe('a tenant', () => {
     const app = await house.app(tenant);
     expect(app?.machines).toHaveLength(1);
     expect(app?.volumes.map(({ name, size_gb }) => [name, size_gb])).toEqual([['services', 1]]);
-    expect(app?.secrets.names.sort()).toEqual(['DATABASE_URL', 'JWT_SECRET']);
+    expect(app?.secrets.names.toSorted()).toEqual(['DATABASE_URL', 'JWT_SECRET']);
     const databases = await house.test.query('SELECT 1 FROM pg_database WHERE datname = $1', [
       `sp_${metadata.uid.replaceAll('-', '_')}`,
     ]);

@@ -22,8 +22,10 @@ import { databaseName, FINALIZER } from '../../src/tenant/names.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
 import { createVault } from '../../src/vault/postgres-vault.ts';
 import type { Vault } from '../../src/vault/vault.ts';
+import type { AppView } from '../invariants/holdings.ts';
 import { createTestDatabase, silentLog, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
+import { everyShard } from '../support/every-shard.ts';
 
 export const IMAGE = 'registry.fly.io/systemprompt-images:hello';
 export const settings = {
@@ -38,6 +40,7 @@ export function fastClock(factor: number): Clock {
   const start = systemClock.now();
   return {
     now: () => Math.round(start + (systemClock.now() - start) * factor),
+    monotonic: () => systemClock.monotonic() * factor,
     random: () => systemClock.random(),
     setTimer: (delayMs, callback) => systemClock.setTimer(delayMs / factor, callback),
   };
@@ -78,7 +81,7 @@ export interface Harness {
   plan(tenant: Tenant): Promise<TenantPlanView>;
   eventsOf(tenant: Tenant): Promise<StoredEvent[]>;
   control<T>(method: string, path: string, body?: unknown): Promise<T>;
-  app(tenant: Tenant): Promise<SimulatedApp | undefined>;
+  app(tenant: Tenant): Promise<AppView | undefined>;
   /** Calls that Fly has seen: all of those that it remembers, or those about one app. */
   calls(app?: string): Promise<LoggedCall[]>;
   /** Those that were to change something, by operation. */
@@ -100,39 +103,9 @@ export interface HarnessOptions {
 }
 
 export interface SimulatedWorld {
-  readonly apps: Record<string, SimulatedApp>;
+  readonly apps: Record<string, AppView>;
   /** Only of the whole world, not of one app. */
   readonly registry?: { readonly tags: Record<string, string> };
-}
-
-export interface SimulatedApp {
-  readonly org: string;
-  readonly deleting: boolean;
-  readonly machines: {
-    id: string;
-    name: string;
-    state: string;
-    host: string;
-    instance_id: string;
-    versions: string[];
-    config: {
-      image: string;
-      guest: { memory_mb: number };
-      metadata?: Record<string, string>;
-      mounts?: { volume: string }[];
-    };
-  }[];
-  readonly volumes: {
-    id: string;
-    name: string;
-    state: string;
-    host: string;
-    size_gb: number;
-    attached_machine_id: string | null;
-  }[];
-  readonly addresses: { ip: string; type: string }[];
-  readonly certificates: { hostname: string }[];
-  readonly secrets: { version: number; names: string[] };
 }
 
 export async function createHarness(options: HarnessOptions = {}): Promise<Harness> {
@@ -161,8 +134,11 @@ export async function createHarness(options: HarnessOptions = {}): Promise<Harne
   const vault = createVault({ database: test.database, keys: [{ id: 'test', key: randomBytes(32) }], clock });
   const databases = createTenantDatabases({ adminUrl: test.url, nameOf: databaseName, log, clock });
   const parts = { store, fly, vault, databases, settings, clock, log };
-  const newLoop = (replaced: Partial<LoopParts> = {}): Loop =>
-    createLoop({ ...parts, ...replaced, metrics: createRuntimeMetrics(new Registry()) });
+  const newLoop = (replaced: Partial<LoopParts> = {}): Loop => {
+    const means = { ...parts, ...replaced };
+    const acting = { elector: everyShard(), under: () => means };
+    return createLoop({ ...means, acting, metrics: createRuntimeMetrics(new Registry()) });
+  };
   // A loop that is never started: only its eyes are used.
   const { tenants } = newLoop();
   const named = (name: string) => ({ namespace: 'default', name });

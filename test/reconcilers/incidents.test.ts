@@ -8,7 +8,8 @@ import { imageTag } from '../../src/tenant/names.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
 import { eventually } from '../support/eventually.ts';
 import { createHarness, IMAGE, settings, type Harness, type SimulatedWorld } from './harness.ts';
-import { invariants, liveMachines, liveVolumes, nothingLeft, secretsOf } from './invariants.ts';
+import { invariants, nothingLeft, secretsOf } from './invariants.ts';
+import { liveMachines, liveVolumes } from '../invariants/holdings.ts';
 
 let house: Harness;
 beforeAll(async () => {

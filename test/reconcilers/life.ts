@@ -5,7 +5,8 @@
 import type { Tenant } from '../../src/tenant/schema.ts';
 import { findCondition } from '../../src/tenant/conditions.ts';
 import { imageTag } from '../../src/tenant/names.ts';
-import { invariants, liveMachines, nothingLeft, secretsOf } from './invariants.ts';
+import { liveMachines } from '../invariants/holdings.ts';
+import { invariants, nothingLeft, secretsOf } from './invariants.ts';
 import { IMAGE, settings, type Harness } from './harness.ts';
 
 /** Longer than any back-off, grace and time-out together, in the harness's own fast time. */

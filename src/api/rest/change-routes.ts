@@ -4,6 +4,7 @@
  */
 import type { FastifyReply } from 'fastify';
 import type { Tenant, TenantSpec } from '../../tenant/schema.ts';
+import { requireSubscription, requireWithinPlan, type GateDependencies } from '../access.ts';
 import { answerSignal } from '../edge.ts';
 import type { Routes } from '../routes.ts';
 import * as answers from './answers.ts';
@@ -15,7 +16,7 @@ import { activate, restart, retryProvision, suspend } from './verbs.ts';
 import { tenantView } from './view.ts';
 import { waitForReady } from './wait.ts';
 
-export type ChangeDependencies = DeployDependencies & { readonly subdomainSuffix: string };
+export type ChangeDependencies = DeployDependencies & GateDependencies & { readonly subdomainSuffix: string };
 
 /** Declares every route that changes what a tenant shall be. */
 export function changeRoutes(routes: Routes, dependencies: ChangeDependencies): void {
@@ -37,9 +38,12 @@ function tenantRoutes(routes: Routes, dependencies: ChangeDependencies): void {
       query: waitQuerySchema,
       body: patchSchema,
       answers: { 200: answers.tenantAnswer, 202: answers.tenantAnswer },
-      errors: ['conflict', 'invalid_state', 'invalid'],
+      errors: ['conflict', 'invalid_state', 'invalid', 'subscription_inactive', 'plan_limit'],
     },
     async ({ tenant, store, body, query, request, reply }) => {
+      if (body.status === 'active') await requireSubscription(dependencies, request, tenant);
+      if (body.memory_mb !== undefined)
+        await requireWithinPlan(dependencies, request, { tenant, memoryMb: body.memory_mb });
       const ifMatch = request.headers['if-match'];
       const changed = await changeSpec({ store, tenant, ifMatch }, (now) => applyPatch(now, body));
       const now = await accept(dependencies, { reply, changed, waitMs: query.wait });
@@ -67,7 +71,7 @@ function tenantRoutes(routes: Routes, dependencies: ChangeDependencies): void {
 /** The verbs that carry nothing but their name. Restart and retry answer bare, because the CLI decodes them so. */
 function verbRoutes(routes: Routes, dependencies: ChangeDependencies): void {
   const { clock, subdomainSuffix } = dependencies;
-  for (const { name, summary, change, bare } of VERBS)
+  for (const { name, summary, change, bare, gated = false } of VERBS)
     routes.add(
       {
         method: 'POST',
@@ -76,6 +80,7 @@ function verbRoutes(routes: Routes, dependencies: ChangeDependencies): void {
         tag: TAG,
         access: 'owner',
         versioned: true,
+        gated,
         query: waitQuerySchema,
         body: verbSchema,
         answers: bare
@@ -96,13 +101,15 @@ interface Verb {
   readonly name: string;
   readonly summary: string;
   readonly change: (tenant: Tenant, nowMs: number) => TenantSpec;
+  /** True when only what is paid for may have it. */
+  readonly gated?: boolean;
   /** The whole answer of a verb that does not answer the tenant. */
   readonly bare?: string;
 }
 
 const VERBS: readonly Verb[] = [
   { name: 'suspend', summary: 'Stop the machine and keep the data', change: suspend },
-  { name: 'activate', summary: 'Let the machine run again', change: activate },
+  { name: 'activate', summary: 'Let the machine run again', change: activate, gated: true },
   { name: 'restart', summary: 'Restart the machine once', change: restart, bare: 'restarting' },
   {
     name: 'retry-provision',
@@ -121,6 +128,7 @@ function deployRoute(routes: Routes, dependencies: ChangeDependencies): void {
       tag: TAG,
       access: 'owner',
       versioned: true,
+      gated: true,
       query: waitQuerySchema,
       body: deploySchema,
       answers: { 200: answers.deployAnswer, 202: answers.deployAnswer },

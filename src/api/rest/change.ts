@@ -4,7 +4,8 @@
  */
 import { ConflictError, InvalidError, NotFoundError, type TenantStore } from '../../store/store.ts';
 import type { Tenant, TenantSpec } from '../../tenant/schema.ts';
-import { ApiError, tenantNotFound } from '../errors.ts';
+import { tenantNotFound } from '../access.ts';
+import { ApiError } from '../errors.ts';
 
 /** Each attempt loses only to somebody else's success; five in a row is a tenant that people fight over. */
 const MOST_ATTEMPTS = 5;

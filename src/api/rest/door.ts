@@ -3,26 +3,23 @@
  * reads or changes the tenant and answers; none ever waits for Fly.
  */
 import type { FastifyInstance } from 'fastify';
-import { identityOf, requireIdentity } from '../access.ts';
-import { auditWrites } from '../audit.ts';
+import { identityOf } from '../access.ts';
 import type { ApiDependencies } from '../dependencies.ts';
+import { openDoor, type DoorParts } from '../door.ts';
 import { acceptJson, asParameterError, askOutside, parse } from '../edge.ts';
-import { obeyIdempotencyKeys } from '../idempotency.ts';
-import { createRateLimiter } from '../rate-limit.ts';
-import { collectRoutes, declareRoutes, refuseOtherMethods, type Routes } from '../routes.ts';
+import type { Routes } from '../routes.ts';
 import type { Streams } from '../streams.ts';
 import * as answers from './answers.ts';
-import { ledgerRoutes } from './ledger-routes.ts';
-import { TAG, TENANT, TENANTS } from './paths.ts';
 import { changeRoutes } from './change-routes.ts';
 import { entityTag } from './change.ts';
 import { writeEvents } from './events.ts';
+import { ledgerRoutes } from './ledger-routes.ts';
+import { TAG, TENANT, TENANTS } from './paths.ts';
 import { eventsHeadersSchema, eventsQuerySchema, listQuerySchema } from './requests.ts';
 import { planView, statusView, tenantView } from './view.ts';
 
-export type DoorDependencies = Omit<ApiDependencies, 'health' | 'metrics' | 'log'> & {
-  readonly streams: Streams;
-};
+export type DoorDependencies = DoorParts &
+  Omit<ApiDependencies, 'health' | 'metrics' | 'log'> & { readonly streams: Streams };
 
 /** Planning observes Fly, which takes a few calls. */
 const PLAN_TIMEOUT_MS = 20_000;
@@ -31,18 +28,16 @@ const EVENTS_LIFETIME_MS = 60 * 60_000;
 
 /** Registers every route of the REST door. */
 export function openRestDoor(scope: FastifyInstance, dependencies: DoorDependencies): void {
-  const table = collectRoutes(scope);
-  scope.addHook('onRequest', requireIdentity(dependencies.auth, createRateLimiter(dependencies)));
-  obeyIdempotencyKeys(scope, dependencies.ledger.idempotency);
-  auditWrites(scope, dependencies);
-  acceptJson(scope, ['application/json', 'application/merge-patch+json']);
-  const routes = declareRoutes(scope, dependencies);
-  tenantRoutes(routes, dependencies);
-  changeRoutes(routes, dependencies);
-  readRoutes(routes, dependencies);
-  eventsRoute(routes, dependencies);
-  ledgerRoutes(routes, dependencies);
-  refuseOtherMethods(scope, table);
+  openDoor(scope, dependencies, {
+    accept: (inside) => acceptJson(inside, ['application/json', 'application/merge-patch+json']),
+    declare(routes) {
+      tenantRoutes(routes, dependencies);
+      changeRoutes(routes, dependencies);
+      readRoutes(routes, dependencies);
+      eventsRoute(routes, dependencies);
+      ledgerRoutes(routes, dependencies);
+    },
+  });
 }
 
 function tenantRoutes(routes: Routes, { store, subdomainSuffix }: DoorDependencies): void {
@@ -57,12 +52,14 @@ function tenantRoutes(routes: Routes, { store, subdomainSuffix }: DoorDependenci
       answers: { 200: answers.tenantListAnswer },
       errors: ['expired'],
     },
-    async ({ identity, query: { limit, cursor } }) => {
+    async ({ identity: { role, customer }, query: { limit, cursor } }) => {
+      // Whoever is nobody's customer yet owns nothing.
+      if (role !== 'operator' && customer === undefined) return { data: [] };
       const list = await store
         .list({
           limit,
           ...(cursor !== undefined && { continue: cursor }),
-          ...(identity.role === 'customer' && { owner: identity.customer }),
+          ...(role !== 'operator' && customer !== undefined && { owner: customer }),
         })
         .catch((error: unknown) => {
           throw asParameterError(error);

@@ -30,7 +30,8 @@ export function hostnameOf(tenant: Tenant, settings: TenantSettings): string {
 export function graceLeftMs(input: PlanInput, intent: string, graceMs: number): number {
   const requestedAt = input.tenant.status?.requested?.[intent];
   if (requestedAt === undefined) return 0;
-  return Math.max(0, Date.parse(requestedAt) + graceMs - input.now);
+  // Never more than all of it: a clock that was set back would have it last for hours.
+  return Math.min(graceMs, Math.max(0, Date.parse(requestedAt) + graceMs - input.now));
 }
 
 /** How often to look while a thing that was asked for does not show. */

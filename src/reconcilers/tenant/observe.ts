@@ -37,7 +37,7 @@ export async function observe(
   const [platform, vault, database, image, tag] = await Promise.all([
     observePlatform(dependencies, tenant, signal),
     dependencies.vault.describe(uid),
-    dependencies.databases.describe(uid),
+    dependencies.databases.describe(uid, { afterOthers: deleted }),
     deleted ? NOTHING_OBSERVED.image : observeImage(dependencies, tenant, signal),
     deleted ? observeTag(dependencies, uid, signal) : undefined,
   ]);

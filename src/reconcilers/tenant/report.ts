@@ -11,7 +11,7 @@ import { addressType } from './parts/network.ts';
 import { findMachine } from './parts/machine-identity.ts';
 import { certificateIntent } from './parts/certificate.ts';
 import { imageIntent } from './parts/image.ts';
-import { chooseVolume } from './parts/volume.ts';
+import { chooseVolume, EXTEND_INTENT } from './parts/volume.ts';
 import type { Failure, Tenant, TenantStatus } from '../../tenant/schema.ts';
 import { gravest, type StepFailure } from './failures.ts';
 import { findings } from './findings.ts';
@@ -158,10 +158,18 @@ function requestedOf(input: PlanInput): Record<string, string> {
   const { tenant, observed, now } = input;
   const looking = imageIntent(tenant.metadata.generation);
   const kept = Object.entries(tenant.status?.requested ?? {}).filter(([intent]) => isOfUse(input, intent));
-  const requested = Object.fromEntries(kept);
+  const requested = Object.fromEntries(kept.map(([intent, at]) => [intent, notToCome(intent, at, now)]));
   if (observed.image.state === 'missing' && requested[looking] === undefined)
     requested[looking] = new Date(now).toISOString();
   return requested;
+}
+
+/**
+ * A time that lies ahead was written by a clock that has been set back since: the grace begins now. Not that of a
+ * grown volume, which the machine's metadata repeats: with another time the machine would be booted again.
+ */
+function notToCome(intent: string, at: string, now: number): string {
+  return intent !== EXTEND_INTENT && Date.parse(at) > now ? new Date(now).toISOString() : at;
 }
 
 function isOfUse(input: PlanInput, intent: string): boolean {

@@ -343,6 +343,17 @@ describe('what was asked for a moment ago', () => {
     expect(kinds(state, LATER)).toContain(kind);
   });
 
+  it.each([
+    ['its image is taken out of the spec', { image: undefined }],
+    ['the tenant is suspended', { state: 'Suspended' }],
+  ])('is waited for also when it is not wanted any more: %s', (_, spec) => {
+    const { tenant } = edited(asked('machine'), spec);
+    const image = 'image' in spec ? ({ state: 'none' } as const) : running.observed.image;
+    const state = { tenant, observed: { ...running.observed, machines: [], image } };
+    expect(reasons(state, NOW)).toContain('MachineNotVisibleYet');
+    expect(reasons(state, LATER)).toEqual([]);
+  });
+
   it('is waited for by address: the other address is allocated meanwhile', () => {
     const steps = plan(asked('v6'), NOW).steps.filter(({ kind }) => kind === 'allocateAddress');
     expect(steps.map((step) => 'type' in step && step.type)).toEqual(['shared_v4']);
@@ -537,6 +548,18 @@ describe('a volume that Fly has moved', () => {
     expect(reasons(moved)).toEqual(['VolumeNotVisibleYet']);
   });
 
+  it('is lost when it does not show for a minute, and replaced when its owner says so', () => {
+    const told = { ...moved, tenant: { ...moved.tenant, status: statusOf(moved, LATER) } };
+    expect(reasons(told, LATER + 59_000)).toEqual(['VolumeNotVisibleYet']);
+    expect(reasons(told, LATER + 60_000)).toEqual(['VolumeLost']);
+    const acknowledged = edited(told, { acknowledgedVolumeLoss: 'vol_moved' });
+    const nothing = { ...acknowledged, observed: { ...acknowledged.observed, volumes: [] } };
+    expect(kinds(nothing, LATER + 60_000)).toContain('createVolume');
+    const made = { ...nothing, observed: { ...nothing.observed, volumes: [{ ...volume, id: 'vol_new' }] } };
+    expect(kinds(made, LATER + 60_000)).toEqual(['destroyMachine']);
+    expect(statusOf(made, LATER + 60_000).volume?.id).toBe('vol_new');
+  });
+
   it('is followed as soon as it shows, although the list may still show the old one as well', () => {
     const copy = { ...volume, id: 'vol_moved' };
     const both = { ...moved, observed: { ...moved.observed, volumes: [volume, copy] } };
@@ -587,7 +610,28 @@ describe('an adopted app with more than one machine', () => {
   });
 });
 
+describe('a certificate that was requested a moment ago', () => {
+  it('is looked at again soon, although the answer to the request tells no age', () => {
+    const { tenant, observed } = running;
+    const certificates = observed.certificates.map(({ hostname }) => ({ hostname, status: 'pending' }));
+    const { certificate } = plan({ tenant, observed: { ...observed, certificates } }, NOW).parts;
+    expect(certificate.recheckMs).toBe(10_000);
+  });
+});
+
 describe('the journal', () => {
+  it('that a clock wrote which was set back since begins its grace anew, and holds nothing up for an hour', () => {
+    const { tenant } = running;
+    const hour = 3_600_000;
+    const requested = { app: new Date(NOW + hour).toISOString() };
+    const state = { ...running, tenant: { ...tenant, status: { ...tenant.status, requested } } };
+    expect(statusOf(state, NOW).requested).toEqual({ app: new Date(NOW).toISOString() });
+    const lost = { ...state, observed: empty(tenant) };
+    expect(plan(lost, NOW).parts.app.wait?.reason).toBe('AppNotVisibleYet');
+    const later = { ...lost, tenant: { ...tenant, status: statusOf(lost, NOW) } };
+    expect(kinds(later, NOW + 2 * UNNAMED_GRACE_MS)).toContain('createApp');
+  });
+
   it('forgets certificates that are neither wanted nor there, so that it stays small', () => {
     const hostnames = ['old.example.com'];
     const before = converge(fresh({ hostnames }));

@@ -65,7 +65,8 @@ function issued(certificates: readonly WireCertificate[], now: number): PartPlan
       steps: [],
       finding: { status: 'True', reason: 'Issued', message: 'all certificates are issued' },
     };
-  const youngest = Math.max(...pending.map((certificate) => Date.parse(certificate.created_at ?? '') || 0));
+  // Only lists tell the age: what an answer shows without one was requested just now.
+  const youngest = Math.max(...pending.map((certificate) => Date.parse(certificate.created_at ?? '') || now));
   const names = pending.map((certificate) => certificate.hostname).sort();
   return {
     steps: [],

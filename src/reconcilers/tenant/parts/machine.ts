@@ -66,8 +66,10 @@ function isResting(machine: WireMachine, now: number): boolean {
   return updated || now - (Date.parse(machine.created_at ?? '') || now) > LAUNCH_GRACE_MS;
 }
 
-function withoutImage({ tenant }: PlanInput, machine: WireMachine | undefined): PartPlan {
-  if (machine === undefined) return settled('AwaitingDeploy', 'no image is deployed yet');
+function withoutImage(input: PlanInput, machine: WireMachine | undefined): PartPlan {
+  const { tenant } = input;
+  if (machine === undefined)
+    return notVisibleYet(input) ?? settled('AwaitingDeploy', 'no image is deployed yet');
   return working('DestroyingMachine', `machine "${machine.id}" is being destroyed`, [
     {
       kind: 'destroyMachine',
@@ -87,15 +89,11 @@ function withoutMachine(input: PlanInput): PartPlan {
       reason: 'AdoptionAmbiguous',
       message: `cannot adopt app "${appOf(tenant)}": it has ${others} machines and a tenant has one; destroy the others`,
     });
+  const wait = notVisibleYet(input);
+  if (wait !== undefined) return wait;
   if (tenant.spec.state === 'Suspended') return settled('Suspended', 'no machine is needed while suspended');
   if (observed.image.state !== 'resolved')
     return settled('AwaitingImage', 'the machine is created once the image is found');
-  if (graceLeftMs(input, 'machine', NAMED_GRACE_MS) > 0)
-    return waiting({
-      reason: 'MachineNotVisibleYet',
-      message: 'the machine was asked for and does not show yet',
-      retryAfterMs: LOOK_INTERVAL_MS,
-    });
   const volume = chooseVolume(input);
   const config = desiredConfig(input, {
     digest: observed.image.digest,
@@ -117,6 +115,16 @@ function withoutMachine(input: PlanInput): PartPlan {
       intent: 'machine',
     },
   ]);
+}
+
+/** A machine that was just asked for and does not show is there all the same, whatever the spec wants by now. */
+function notVisibleYet(input: PlanInput): PartPlan | undefined {
+  if (graceLeftMs(input, 'machine', NAMED_GRACE_MS) === 0) return undefined;
+  return waiting({
+    reason: 'MachineNotVisibleYet',
+    message: 'the machine was asked for and does not show yet',
+    retryAfterMs: LOOK_INTERVAL_MS,
+  });
 }
 
 function inTransition(input: PlanInput, machine: WireMachine): PartPlan {

@@ -5,6 +5,7 @@
  * mounted are ever destroyed as surplus.
  */
 import type { WireMachine, WireVolume } from '../../../fly/wire.ts';
+import { findCondition } from '../../../tenant/conditions.ts';
 import { VOLUME_NAME } from '../../../tenant/names.ts';
 import type { Tenant } from '../../../tenant/schema.ts';
 import { appOf, graceLeftMs, LOOK_INTERVAL_MS, type PlanInput } from '../input.ts';
@@ -14,6 +15,9 @@ import { findMachine } from './machine-identity.ts';
 
 /** Journal key of growing a volume: the machine must be restarted unless Fly said that it need not. */
 export const EXTEND_INTENT = 'volumeExtension';
+
+/** A volume that Fly has moved shows within seconds under its new id; one that does not by then is lost. */
+const MOVED_GRACE_MS = 60_000;
 
 /** Id of the volume that the machine was made with, or that Fly has given it since: migrations change ids. */
 export function mountedVolumeId(machine: WireMachine | undefined): string | undefined {
@@ -36,13 +40,15 @@ export function chooseVolume({ tenant, observed }: PlanInput): WireVolume | unde
   const shown = observed.volumes.find((volume) => volume.id === mounted);
   if (mounted !== undefined && (shown !== undefined || !isAcknowledged(tenant, mounted))) return shown;
   const recorded = tenant.status?.volume?.id;
+  // A volume that is mounted still, and does not show, is one whose loss is acknowledged: else we were not here.
+  const free = recorded === undefined || mounted !== undefined || isAcknowledged(tenant, recorded);
   const named = observed.volumes
     .filter((volume) => volume.name === VOLUME_NAME || tenant.spec.adopt !== undefined)
     .sort((a, b) => ((a.created_at ?? '') + a.id < (b.created_at ?? '') + b.id ? -1 : 1));
   return (
     (machine && observed.volumes.find((volume) => volume.attached_machine_id === machine.id)) ??
     observed.volumes.find((volume) => volume.id === recorded) ??
-    (recorded === undefined || isAcknowledged(tenant, recorded) ? named[0] : undefined)
+    (free ? named[0] : undefined)
   );
 }
 
@@ -86,7 +92,7 @@ function planMissing(input: PlanInput): PartPlan {
       retryAfterMs: LOOK_INTERVAL_MS,
     });
   const acknowledged = isAcknowledged(tenant, lost);
-  if (lost !== undefined && lost !== recorded && !acknowledged)
+  if (lost !== undefined && lost !== recorded && !acknowledged && missingForMs(input) < MOVED_GRACE_MS)
     return waiting({
       reason: 'VolumeNotVisibleYet',
       message: `the machine mounts volume "${lost}", which does not show yet: Fly has moved it`,
@@ -113,6 +119,12 @@ function planMissing(input: PlanInput): PartPlan {
       intent: 'volume',
     },
   ]);
+}
+
+/** For how long VolumeReady has said that no volume shows. */
+function missingForMs({ tenant, now }: PlanInput): number {
+  const condition = findCondition(tenant.status?.conditions, 'VolumeReady');
+  return condition?.reason === 'VolumeNotVisibleYet' ? now - Date.parse(condition.lastTransitionTime) : 0;
 }
 
 /** Left over from lost answers: ours by name, free, and never mounted (Fly reports no file system yet). */

@@ -1,0 +1,245 @@
+/**
+ * Does anything happen that never may? A watcher of one history: it is told of every commit of the store, every
+ * change of an app and every write that reached Fly, and judges each at that moment.
+ */
+import { appOf, hostnameOf } from '../../src/reconcilers/tenant/input.ts';
+import { machineName } from '../../src/reconcilers/tenant/parts/machine-identity.ts';
+import type { TenantSettings } from '../../src/reconcilers/tenant/settings.ts';
+import { findCondition } from '../../src/tenant/conditions.ts';
+import { FINALIZER, VOLUME_NAME } from '../../src/tenant/names.ts';
+import type { Tenant } from '../../src/tenant/schema.ts';
+import { differences, liveMachines, liveVolumes, type AppView } from './holdings.ts';
+import type { Verdicts } from './invariant.ts';
+import { checkTold, checkTransition } from './status.ts';
+
+/**
+ * A destruction is justified by any spec that was current so recently: a pass may take two minutes, and its last
+ * call may be under way for some seconds more.
+ */
+const JUSTIFIED_MS = 180_000;
+
+/** A write that took effect, on Fly or in a database. */
+export interface Write {
+  readonly operation: string;
+  readonly app: string;
+  /** The machine, volume, address, hostname or digest that it is about. */
+  readonly target: string;
+}
+
+export interface Safety {
+  /** The store has committed; `secrets` are those that must not be told. */
+  committed(change: {
+    readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
+    readonly before: Tenant | undefined;
+    readonly tenant: Tenant;
+    readonly events: readonly unknown[];
+  }): void;
+  /** The app is another one than before; undefined: it is gone. */
+  appChanged(name: string, app: AppView | undefined): void;
+  /** To be told before the effect shows in {@link appChanged}. */
+  wrote(write: Write): void;
+}
+
+export interface SafetyOptions {
+  readonly verdicts: Verdicts;
+  readonly settings: TenantSettings;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly secrets: () => Iterable<string>;
+  /** What of the tenant is left outside of Fly, in words. */
+  readonly leftElsewhere: (uid: string) => readonly string[];
+}
+
+interface Known {
+  tenant: Tenant;
+  /** Everything that was ever wanted, oldest first. */
+  readonly past: Wish[];
+  app: AppView | undefined;
+  /** Volumes that a machine ever mounted: there is data on them. */
+  readonly mounted: Set<string>;
+  /** The volume with the tenant's data, and the machine that mounts it. */
+  holder: { readonly machine: string; readonly volume: string } | undefined;
+}
+
+/** A spec, and whether the tenant is to go. */
+interface Wish {
+  readonly tenant: Tenant;
+  /** Until when it was the newest; Infinity while it is. */
+  untilMs: number;
+  /** Fly was as it wants it at some moment since it was accepted. */
+  matched: boolean;
+}
+
+/** A pass that goes on after an edit reports of the spec that it began with: so many edits may fit into one pass. */
+const MOST_WISHES_AT_ONCE = 6;
+
+export function createSafety(options: SafetyOptions): Safety {
+  const { verdicts, settings } = options;
+  const byApp = new Map<string, Known>();
+
+  /** Whether any state of the tenant that is recent enough meets the condition. */
+  function recently(known: Known, holds: (tenant: Tenant) => boolean): boolean {
+    return known.past.some(({ tenant, untilMs }) => untilMs > options.now() - JUSTIFIED_MS && holds(tenant));
+  }
+
+  function remember(tenant: Tenant): Known {
+    const name = appOf(tenant);
+    const known = byApp.get(name) ?? {
+      tenant,
+      past: [],
+      app: undefined,
+      mounted: new Set<string>(),
+      holder: undefined,
+    };
+    byApp.set(name, known);
+    known.tenant = tenant;
+    const last = known.past.at(-1);
+    // A status that was written wants nothing else than before.
+    if (last !== undefined && wantsTheSame(last.tenant, tenant)) return known;
+    if (last !== undefined) last.untilMs = options.now();
+    known.past.push({ tenant, untilMs: Infinity, matched: false });
+    return known;
+  }
+
+  /** S9: Ready is only said when Fly was as this generation wants it at some moment since it was accepted. */
+  function checkReady(known: Known, before: Tenant | undefined): void {
+    const { tenant } = known;
+    const ready = findCondition(tenant.status?.conditions, 'Ready');
+    if (ready?.status !== 'True' || ready === findCondition(before?.status?.conditions, 'Ready')) return;
+    const wish = known.past.find((one) => one.tenant.metadata.generation === ready.observedGeneration);
+    verdicts.check(
+      'S9',
+      wish?.matched === true,
+      () =>
+        `tenant ${tenant.metadata.name} says Ready of generation ${ready.observedGeneration} and never was: ` +
+        differences({ ...tenant, spec: wish?.tenant.spec ?? tenant.spec }, known.app, settings).join('; '),
+    );
+  }
+
+  function match(known: Known): void {
+    for (const wish of known.past.slice(-MOST_WISHES_AT_ONCE)) {
+      if (wish.matched || wish.tenant.metadata.deletionTimestamp !== undefined) continue;
+      // What a tag stands for is told by the status, as of now.
+      const { status } = known.tenant;
+      wish.matched = differences({ ...wish.tenant, status }, known.app, settings).length === 0;
+    }
+  }
+
+  /** S8: whoever lets go has seen that nothing is left. */
+  function checkRelease(known: Known, before: Tenant | undefined): void {
+    const had = before?.metadata.finalizers?.includes(FINALIZER) === true;
+    const has = known.tenant.metadata.finalizers?.includes(FINALIZER) === true;
+    if (!had || has || before.spec.deletionPolicy === 'Orphan') return;
+    const { name, uid } = known.tenant.metadata;
+    const left = [
+      ...(known.app === undefined || known.app.deleting ? [] : ['its app']),
+      ...options.leftElsewhere(uid),
+    ];
+    verdicts.check('S8', left.length === 0, () => `tenant ${name} is let go and leaves ${left.join(', ')}`);
+  }
+
+  function checkVolumes(known: Known, app: AppView): void {
+    const { name } = known.tenant.metadata;
+    for (const { id, config } of liveMachines(app)) {
+      const volume = config.mounts?.[0]?.volume;
+      if (volume === undefined) continue;
+      const { holder } = known;
+      // Fly itself may move a machine, and give its volume another id: the machine stays the same.
+      const other = holder !== undefined && holder.volume !== volume && holder.machine !== id;
+      verdicts.check(
+        'S2',
+        !other || recently(known, ({ spec }) => spec.acknowledgedVolumeLoss === holder.volume),
+        () => `machine ${id} of tenant ${name} mounts ${volume}, the data is on ${holder?.volume ?? ''}`,
+      );
+      known.mounted.add(volume);
+      known.holder = { machine: id, volume };
+    }
+  }
+
+  return {
+    committed({ type, before, tenant, events }) {
+      const known = remember(tenant);
+      match(known);
+      checkTransition(verdicts, before, tenant);
+      checkReady(known, before);
+      if (type !== 'ADDED') checkRelease(known, before);
+      const text = JSON.stringify([tenant.status, events]);
+      checkTold(verdicts, {
+        where: `what is told of ${tenant.metadata.name}`,
+        text,
+        secrets: options.secrets(),
+      });
+    },
+    appChanged(name, app) {
+      const known = byApp.get(name);
+      if (known === undefined) return;
+      known.app = app;
+      if (app === undefined) return;
+      const machines = liveMachines(app);
+      const foreign = [
+        ...machines.filter((machine) => machine.name !== machineName(known.tenant)),
+        ...liveVolumes(app).filter((volume) => volume.name !== VOLUME_NAME),
+      ];
+      verdicts.check('S1', machines.length <= 1, () => `${name} has ${machines.length} live machines`);
+      verdicts.check(
+        'S3',
+        foreign.length === 0,
+        () => `${name} has ${foreign[0]?.id ?? ''} without our mark`,
+      );
+      checkVolumes(known, app);
+      match(known);
+    },
+    wrote(write) {
+      const known = byApp.get(write.app);
+      const destroys = DESTRUCTIVE[write.operation];
+      if (known === undefined || destroys === undefined) return;
+      const target = `${write.operation} of ${write.target} of tenant ${known.tenant.metadata.name}`;
+      const wanted =
+        recently(known, ({ metadata }) => metadata.deletionTimestamp !== undefined) ||
+        destroys({ known, write, settings, recently: (holds) => recently(known, holds) });
+      verdicts.check('S4', wanted, () => `${target}: nobody wanted that`);
+      const orphaned = !recently(
+        known,
+        ({ metadata, spec }) => spec.deletionPolicy !== 'Orphan' || metadata.deletionTimestamp === undefined,
+      );
+      verdicts.check('S5', !orphaned, () => `${target}: its policy is Orphan`);
+    },
+  };
+}
+
+function wantsTheSame(one: Tenant, other: Tenant): boolean {
+  return (
+    one.metadata.generation === other.metadata.generation &&
+    one.metadata.deletionTimestamp === other.metadata.deletionTimestamp
+  );
+}
+
+/** When a write that destroys something is wanted although the tenant is to stay. */
+const DESTRUCTIVE: Readonly<
+  Record<
+    string,
+    (scene: {
+      readonly known: Known;
+      readonly write: Write;
+      readonly settings: TenantSettings;
+      readonly recently: (holds: (tenant: Tenant) => boolean) => boolean;
+    }) => boolean
+  >
+> = {
+  Apps_delete: () => false,
+  Registry_manifest_delete: () => false,
+  'databases.drop': () => false,
+  'vault.forget': () => false,
+  // The spec wants no machine, or the machine mounts a volume that its owner has given up.
+  Machines_delete: ({ recently }) =>
+    recently(({ spec }) => spec.image === undefined || spec.acknowledgedVolumeLoss !== undefined),
+  // Left over from a lost answer: there never was anything on it.
+  Volume_delete: ({ known, write }) => !known.mounted.has(write.target),
+  App_IPAssignments_delete: ({ known }) =>
+    (known.app?.addresses ?? []).filter(({ type }) => type === 'v6').length > 1,
+  App_Certificates_delete: ({ write, settings, recently }) =>
+    recently(
+      (tenant) =>
+        !tenant.spec.hostnames.includes(write.target) && hostnameOf(tenant, settings) !== write.target,
+    ),
+};

@@ -1,0 +1,192 @@
+/**
+ * How does the real client of Fly reach the simulated Fly without a socket? Through the client's own port for
+ * HTTP. Everything above it is the product's code (limits, circuit, repeats, decoding, classification), everything
+ * below it is `src/simulator`'s; only bytes on a connection are left out.
+ */
+import { HttpFailure, type Http, type HttpAnswer, type HttpRequest } from '../../src/fly/http.ts';
+import type { Answer } from '../../src/simulator/call.ts';
+import type { Delivery } from '../../src/simulator/delivery.ts';
+import type { Exchange } from '../../src/simulator/exchange.ts';
+import { routeOf, type SimulatedRequest } from '../../src/simulator/routes.ts';
+import { flyAnswer, type Fate } from './fate.ts';
+import type { Kernel, Process } from './kernel.ts';
+import type { Wire } from './wire.ts';
+
+/** Between here and Fly, one way; Fly's own time is part of the world. */
+const FAR_MS = [5, 25] as const;
+/** How long after its caller has given up a request may still arrive. */
+const OVERDUE_MS = [500, 10_000] as const;
+
+/** A call that reached Fly, when it took effect (or was refused). */
+export interface FlyCall {
+  readonly operation: string;
+  readonly isWrite: boolean;
+  readonly path: string;
+  readonly body: string | undefined;
+  /** What Fly answered, whether or not that was heard; undefined: it answered nothing. */
+  readonly status: number | undefined;
+  /** Whether it was let in and did what it was to do. */
+  readonly applied: boolean;
+  readonly process: string;
+}
+
+export interface FlyHttpOptions {
+  readonly kernel: Kernel;
+  readonly wire: Wire;
+  readonly exchange: Exchange;
+  readonly process: Process;
+  readonly onCall: (call: FlyCall) => void;
+}
+
+/** Fly as one process reaches it. */
+export function createFlyHttp(options: FlyHttpOptions): Http {
+  return {
+    exchange: (request, signal) =>
+      new Promise((resolve, reject) => begin(options, { request, signal, resolve, reject })),
+    close: () => Promise.resolve(),
+  };
+}
+
+const NEVER = new AbortController().signal;
+
+interface Waiting {
+  readonly request: HttpRequest;
+  readonly signal: AbortSignal;
+  readonly resolve: (answer: HttpAnswer) => void;
+  readonly reject: (failure: HttpFailure) => void;
+}
+
+/** Where the caller stands: it hears one thing and then no more. */
+interface Caller {
+  answer(answer: HttpAnswer): void;
+  disconnected(): void;
+  /** Aborts when nobody listens any more. */
+  readonly gone: AbortSignal;
+}
+
+function begin(options: FlyHttpOptions, waiting: Waiting): void {
+  const { kernel, wire, process } = options;
+  const { request, signal } = waiting;
+  if (signal.aborted) {
+    waiting.reject(new HttpFailure('aborted', { sent: false, message: 'the caller stopped waiting' }));
+    return;
+  }
+  const { operation, sent } = simulated(request);
+  const fate = wire.begin(process, `fly.${operation}`);
+  if (fate === 'crash-before') {
+    wire.crash(process);
+    return;
+  }
+  const caller = listen(process, waiting);
+  const delayMs = fate === 'effect-late' ? request.timeoutMs + kernel.draw(OVERDUE_MS) : kernel.draw(FAR_MS);
+  const call = { operation, isWrite: request.method !== 'GET' && request.method !== 'HEAD' };
+  if (fate === 'request-lost') return;
+  wire.outside.later(delayMs, () => {
+    const spoken = flyAnswer(fate ?? 'crash-before');
+    if (spoken !== undefined && spoken.applied === undefined) {
+      backTo(options, () => caller.answer(answerOf({ ...spoken, ...bodyOf(spoken.body) })));
+      return;
+    }
+    const note = (status: number | undefined): void =>
+      options.onCall({
+        ...call,
+        ...{ path: sent.path, body: sent.body, process: process.name },
+        ...{ status, applied: status !== undefined && status < 300 },
+      });
+    void options.exchange.perform(sent, caller.gone).then((delivery) => {
+      note(delivery.kind === 'answer' ? delivery.answer.status : undefined);
+      end(options, { fate, delivery, caller });
+    });
+  });
+}
+
+/** Fly has done its part. */
+function end(
+  options: FlyHttpOptions,
+  { fate, delivery, caller }: { fate: Fate | undefined; delivery: Delivery; caller: Caller },
+): void {
+  const { wire, process } = options;
+  if (fate === 'answer-lost') {
+    backTo(options, () => caller.disconnected());
+    return;
+  }
+  if (fate === 'crash-on-effect') {
+    wire.crash(process);
+    return;
+  }
+  if (fate === 'answer-late' || fate === 'effect-late' || delivery.kind === 'silence') return;
+  if (delivery.kind !== 'answer') {
+    backTo(options, () => caller.disconnected());
+    return;
+  }
+  const garbled = fate === undefined ? undefined : flyAnswer(fate);
+  const answer = garbled === undefined ? delivery.answer : { ...garbled, ...bodyOf(garbled.body) };
+  backTo(options, () => {
+    caller.answer(answerOf(answer));
+    if (fate === 'crash-after-answer') wire.crashSoon(process);
+  });
+}
+
+function backTo({ kernel, process }: FlyHttpOptions, deliver: () => void): void {
+  process.later(kernel.draw(FAR_MS), deliver);
+}
+
+function listen(process: Process, { request, signal, resolve, reject }: Waiting): Caller {
+  // Only Fly's blocking calls end sooner because nobody listens.
+  const gone = request.longPoll ? new AbortController() : undefined;
+  const cancelTimer = process.clock.setTimer(request.timeoutMs, () =>
+    fail('timedOut', `no answer within ${request.timeoutMs} ms`),
+  );
+  let listening = true;
+  function stop(): boolean {
+    if (!listening) return false;
+    listening = false;
+    cancelTimer();
+    signal.removeEventListener('abort', onAbort);
+    return true;
+  }
+  function fail(reason: 'timedOut' | 'aborted' | 'disconnected', message: string): void {
+    if (!stop()) return;
+    reject(new HttpFailure(reason, { sent: true, message }));
+    gone?.abort();
+  }
+  function onAbort(): void {
+    fail('aborted', 'the caller stopped waiting');
+  }
+  signal.addEventListener('abort', onAbort, { once: true });
+  return {
+    answer(answer) {
+      if (stop()) resolve(answer);
+    },
+    disconnected: () => fail('disconnected', 'the connection broke before the answer was complete'),
+    gone: gone?.signal ?? NEVER,
+  };
+}
+
+function simulated(request: HttpRequest): { operation: string; sent: SimulatedRequest } {
+  const [path = '', query = ''] = request.path.split('?');
+  const operation = routeOf({ method: request.method, path })?.route.operation ?? 'unknown';
+  const { method, headers, body } = request;
+  return {
+    operation,
+    sent: {
+      method,
+      path,
+      query: new URLSearchParams(query),
+      headers,
+      ...(body !== undefined && { body }),
+    },
+  };
+}
+
+function bodyOf(body: unknown): Pick<Answer, 'text' | 'json'> {
+  return typeof body === 'string' ? { text: body } : { json: body };
+}
+
+function answerOf({ status, headers = {}, json, text }: Answer): HttpAnswer {
+  return {
+    status,
+    body: text ?? (json === undefined ? '' : JSON.stringify(json)),
+    header: (name) => headers[name],
+  };
+}

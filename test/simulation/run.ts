@@ -1,0 +1,169 @@
+/**
+ * How is a history lived? First everybody does in it what they do; when they have stopped, Fly must become what the
+ * specs want, whatever faults may still strike; then nothing may be written any more; at last every tenant is deleted,
+ * and nothing may be left.
+ */
+import { appOf } from '../../src/reconcilers/tenant/input.ts';
+import type { Tenant } from '../../src/tenant/schema.ts';
+import { misreports } from '../invariants/holdings.ts';
+import type { Violation } from '../invariants/invariant.ts';
+import { checkTold, contradictions } from '../invariants/status.ts';
+import type { History } from './history.ts';
+import { asleep, bugs, checkNothingLeft, complaint, help, needsHelp, rests } from './judge.ts';
+import { EPOCH_MS } from './kernel.ts';
+import { raiseCurtain, type Stage } from './stage.ts';
+import type { Fault } from './wire.ts';
+
+/** What came of a history. */
+export interface Verdict {
+  readonly violations: readonly Violation[];
+  /** Equal for equal histories. */
+  readonly hash: string;
+  readonly lines: readonly string[];
+  /** How often each call site was called. */
+  readonly calls: ReadonlyMap<string, number>;
+  /** Faults that met a call. */
+  readonly hits: readonly Fault[];
+  readonly made: Made;
+  readonly figures: Figures;
+}
+
+/** Writes that took effect, by operation. */
+export type Made = Readonly<Record<string, number>>;
+
+export interface Figures {
+  readonly virtualMs: number;
+  readonly turns: number;
+  readonly passes: number;
+  readonly checks: number;
+  /** From the last act until everything was as it should be; undefined: never. */
+  readonly healedMs: number | undefined;
+}
+
+/** One slow sweep finds whatever the feed cannot tell; then a few attempts at the longest back-off. */
+const PATIENCE_MS = 900_000;
+/** Whatever was under way when everybody had gone is over by then. */
+const LATE_MS = { usually: 5_000, overdue: 60_000 };
+/** So often a person helps a tenant that is stalled, before giving up on it. */
+const MOST_HELPS = 6;
+/** A certificate is issued, health checks pass: what is still told after all is as it should be. */
+const SETTLING_MS = 120_000;
+
+/** Lives the history from its beginning to its end. Rejects only for a fault of the rig itself. */
+export async function runHistory(
+  history: History,
+  options: { readonly keepTrace?: boolean } = {},
+): Promise<Verdict> {
+  const stage = raiseCurtain(history, options.keepTrace === true);
+  const { kernel, scene, verdicts, trace } = stage;
+  await (history.patient ? actPatiently(stage) : actByTheClock(stage));
+  const healedMs = await untilRest(stage);
+  if (healedMs !== undefined && history.quietMs > 0) await beQuiet(stage);
+  if (healedMs !== undefined) await sayFarewell(stage);
+  for (const line of scene.log)
+    checkTold(verdicts, { where: 'a log line', text: line, secrets: scene.vault.secrets });
+  verdicts.check('BUG', (scene.passes['bug'] ?? 0) === 0, () => bugs(scene));
+  return {
+    violations: verdicts.violations,
+    hash: trace.hash(),
+    lines: trace.lines,
+    calls: scene.wire.calls,
+    hits: scene.wire.hits,
+    made: stage.stir.made,
+    figures: {
+      virtualMs: kernel.now() - EPOCH_MS,
+      turns: kernel.turns,
+      passes: Object.values(scene.passes).reduce((sum, count) => sum + count, 0),
+      checks: verdicts.checks,
+      healedMs,
+    },
+  };
+}
+
+/** Everybody does what they do at their own times. */
+async function actByTheClock({ history, kernel, scene, people, trace }: Stage): Promise<void> {
+  for (const act of history.acts)
+    scene.wire.outside.later(act.atMs, () => {
+      trace.add(`act ${act.do} ${'tenant' in act ? act.tenant : ''}`);
+      people.act(act);
+    });
+  await kernel.run({ limitMs: EPOCH_MS + (history.acts.at(-1)?.atMs ?? 0) });
+}
+
+/** Everybody waits until what was done before has come to rest. */
+async function actPatiently(stage: Stage): Promise<void> {
+  for (const act of stage.history.acts) {
+    if ((await untilRest(stage)) === undefined) return;
+    stage.trace.add(`act ${act.do}`);
+    stage.people.act(act);
+  }
+}
+
+/** Runs until every tenant is as its spec wants it, helping those that a person must help. */
+async function untilRest(stage: Stage): Promise<number | undefined> {
+  const { kernel, stir, verdicts } = stage;
+  const startedMs = kernel.now();
+  let helps = 0;
+  const restless = (): readonly Tenant[] =>
+    stage.scene.tenants.list().items.filter((one) => !rests(stage, one));
+  for (;;) {
+    stir.changed = true;
+    const done = (): boolean => {
+      if (!stir.changed) return false;
+      stir.changed = false;
+      const tenants = restless();
+      return tenants.length === 0 || tenants.some(needsHelp);
+    };
+    await kernel.run({ limitMs: startedMs + PATIENCE_MS, done });
+    const left = restless();
+    if (left.length === 0) return kernel.now() - startedMs;
+    const stalled = left.filter(needsHelp);
+    if (stalled.length === 0 || helps === MOST_HELPS) {
+      const deleted = left.every(({ metadata }) => metadata.deletionTimestamp !== undefined);
+      verdicts.check(deleted ? 'E5' : 'E1', false, () => left.map((one) => complaint(stage, one)).join('; '));
+      return undefined;
+    }
+    helps += 1;
+    for (const tenant of stalled) help(stage, tenant);
+    // Whoever was helped has to notice it first.
+    await kernel.run({ limitMs: kernel.now() + 1_000 });
+  }
+}
+
+/** E7: where nothing is left to do, nothing is written, neither to Fly nor to the store. */
+async function beQuiet({ history, kernel, scene, stir, verdicts }: Stage): Promise<void> {
+  scene.wire.heal();
+  await kernel.run({ limitMs: kernel.now() + SETTLING_MS * Math.max(1, history.latency) });
+  const { commits, writes } = stir;
+  await kernel.run({ limitMs: kernel.now() + history.quietMs });
+  const made = [stir.commits - commits, stir.writes - writes] as const;
+  verdicts.check('E7', made[0] === 0, () => `${made[0]} commits although nothing changed`);
+  verdicts.check('E7', made[1] === 0, () => `${made[1]} writes to Fly although nothing changed`);
+  for (const tenant of scene.tenants.list().items) {
+    const app = scene.view(appOf(tenant));
+    const wrong = [...contradictions(tenant), ...misreports(tenant, app), ...asleep(history, tenant, app)];
+    verdicts.check('E1', wrong.length === 0, () => `${tenant.metadata.name}: ${wrong.join(', ')}`);
+  }
+}
+
+/** E5: everything is deleted, and nothing is left of it, also of what was still under way. */
+async function sayFarewell(stage: Stage): Promise<void> {
+  const { kernel, scene, people, stir, verdicts } = stage;
+  const tenants = scene.tenants.list().items;
+  for (const { metadata } of tenants)
+    people.act({ atMs: 0, do: 'delete', tenant: Number(metadata.name.slice(1)) });
+  stir.changed = true;
+  await kernel.run({
+    limitMs: kernel.now() + PATIENCE_MS,
+    done() {
+      if (!stir.changed) return false;
+      stir.changed = false;
+      return scene.tenants.list().items.length === 0;
+    },
+  });
+  const left = scene.tenants.list().items;
+  verdicts.check('E5', left.length === 0, () => left.map((tenant) => complaint(stage, tenant)).join('; '));
+  const overdue = scene.wire.hits.some(({ fate }) => fate === 'effect-late');
+  await kernel.run({ limitMs: kernel.now() + (overdue ? LATE_MS.overdue : LATE_MS.usually) });
+  checkNothingLeft(stage);
+}

@@ -1,0 +1,220 @@
+/**
+ * Who plays in a history? One simulated Fly, one store, one vault, one server of databases, and the daemons that live
+ * among them: the product's own loop over the product's own client of Fly, started anew whenever one has died.
+ */
+import { pino } from 'pino';
+import type { RuntimeMetrics } from '../../src/controller/metrics.ts';
+import type { Loop } from '../../src/loop.ts';
+import { control } from '../../src/simulator/control.ts';
+import { createExchange, type Exchange } from '../../src/simulator/exchange.ts';
+import type { LatencyOptions } from '../../src/simulator/latency.ts';
+import { createWorld, type World } from '../../src/simulator/world.ts';
+import { appName } from '../../src/tenant/names.ts';
+import type { AppView } from '../invariants/holdings.ts';
+import { SETTINGS, startLoop } from './daemon.ts';
+import type { FlyCall } from './fly-http.ts';
+import type { Kernel, Process } from './kernel.ts';
+import { createModelDatabases, type ModelDatabases } from './model/databases.ts';
+import { createModelVault, type ModelVault } from './model/secrets.ts';
+import { createModelTenants, type Change, type ModelTenants } from './model/tenants.ts';
+import { createWatches } from './model/watches.ts';
+import type { Trace } from './trace.ts';
+import { createWire, type Fault, type Wire } from './wire.ts';
+
+/** A supervisor starts a daemon that has died again after so long. */
+const RESTART_MS = [200, 5_000] as const;
+
+export interface Scene {
+  readonly world: World;
+  readonly exchange: Exchange;
+  readonly tenants: ModelTenants;
+  readonly vault: ModelVault;
+  readonly databases: ModelDatabases;
+  readonly wire: Wire;
+  /** Those that are alive, oldest first. */
+  readonly daemons: readonly Daemon[];
+  /** Lines that daemons have logged, of all levels. */
+  readonly log: readonly string[];
+  /** Of every tenant that there ever was. */
+  readonly uids: readonly string[];
+  /** Apps of tenants that were deleted with the policy Orphan. */
+  readonly orphans: ReadonlySet<string>;
+  /** Passes that have ended, by what came of them. */
+  readonly passes: Readonly<Record<string, number>>;
+  /** Tells the control surface of the simulated Fly what to do, as a person who interferes would. */
+  interfere(method: string, path: string, body?: unknown): void;
+  /** An app as the control surface shows it; undefined: there is none. */
+  view(app: string): AppView | undefined;
+  /** Bells are lost and watches break from now on, or no longer. */
+  disturbWatches(disturbance: 'deaf' | 'none'): void;
+  /** Cuts every watch of the store. */
+  cutWatches(): void;
+  /** To be told when somebody has changed an app without asking Fly. */
+  appTouched(name: string): void;
+}
+
+export interface Daemon {
+  readonly process: Process;
+  readonly loop: Loop;
+}
+
+export interface SceneOptions {
+  readonly kernel: Kernel;
+  readonly trace: Trace;
+  readonly seed: number;
+  readonly faults: readonly Fault[];
+  readonly latency: LatencyOptions;
+  /** Whether Fly's proxy puts machines to sleep that nobody asks for anything. */
+  readonly autostop: boolean;
+  /** How many daemons there are. */
+  readonly replicas: number;
+  readonly onCommit: (change: Change) => void;
+  readonly onFlyCall: (call: FlyCall) => void;
+  /** The app, or something in it, has changed. */
+  readonly onApp: (name: string) => void;
+  /** Something of the tenant was taken out of a database: `vault.forget`, `databases.drop`. */
+  readonly onRemoval: (operation: string, uid: string) => void;
+}
+
+export function createScene(options: SceneOptions): Scene {
+  const { kernel, trace } = options;
+  const daemons: Daemon[] = [];
+  const log: string[] = [];
+  const passes: Record<string, number> = {};
+  const uids: string[] = [];
+  const orphans = new Set<string>();
+  const watches = createWatches(kernel);
+  let births = 0;
+
+  const wire = createWire({ kernel, trace, faults: options.faults, onCrash: bury });
+  const world: World = createWorld({
+    seed: options.seed,
+    latency: options.latency,
+    callLogSize: 1,
+    ...(!options.autostop && { autostopEveryMs: 0 }),
+    observer: {
+      machineChanged: (id) => exchange.machineChanged(id),
+      recordChanged: (table, key) => {
+        if (table === 'apps') options.onApp(key);
+      },
+    },
+  });
+  const exchange = createExchange({
+    world: () => world,
+    clock: wire.outside.clock,
+    afterChange: () => undefined,
+  });
+  const vault = createModelVault((length) => text(kernel, length));
+  const databases = createModelDatabases();
+  const tenants = createModelTenants({
+    now: () => kernel.now(),
+    newUid: () => uuid(kernel),
+    onCommit(change) {
+      const { metadata, spec } = change.tenant;
+      if (change.type === 'ADDED') uids.push(metadata.uid);
+      if (change.type === 'DELETED' && spec.deletionPolicy === 'Orphan') orphans.add(appName(metadata.uid));
+      options.onCommit(change);
+      watches.committed();
+    },
+  });
+  const metrics: RuntimeMetrics = {
+    controller: () => ({
+      started: () => undefined,
+      ended: ({ outcome }) => void (passes[outcome] = (passes[outcome] ?? 0) + 1),
+    }),
+    informer: () => ({ restarted: () => undefined }),
+  };
+  const logger = pino(
+    { level: 'debug', base: null, timestamp: false },
+    { write: (line) => void log.push(line) },
+  );
+
+  function bear(): void {
+    births += 1;
+    const process = kernel.spawn(`daemon-${births}`);
+    trace.add(`${process.name} starts`);
+    const loop = startLoop({
+      ...options,
+      process,
+      wire,
+      exchange,
+      tenants,
+      vault,
+      databases,
+      watches,
+      metrics,
+      logger,
+    });
+    daemons.push({ process, loop });
+  }
+
+  function bury(process: Process): void {
+    daemons.splice(
+      daemons.findIndex((daemon) => daemon.process === process),
+      1,
+    );
+    wire.outside.later(kernel.draw(RESTART_MS), bear);
+  }
+
+  function ask(method: string, path: string, body?: unknown): unknown {
+    const [pathname = '', query = ''] = path.split('?');
+    const request = {
+      method,
+      path: `/_simulator${pathname}`,
+      query: new URLSearchParams(query),
+      headers: {},
+    };
+    const answer = control(
+      world,
+      body === undefined ? request : { ...request, body: JSON.stringify(body) },
+      kernel.now(),
+    );
+    exchange.touched();
+    return answer.json;
+  }
+
+  function interfere(method: string, path: string, body?: unknown): void {
+    ask(method, path, body);
+  }
+
+  function view(app: string): AppView | undefined {
+    // An edge: this is what the control surface answers with.
+    const { apps } = ask('GET', `/world?app=${app}`) as { apps: Record<string, AppView> };
+    return apps[app];
+  }
+
+  interfere('POST', '/apps', { name: SETTINGS.sharedRegistryApp });
+  for (let count = 0; count < options.replicas; count += 1) bear();
+  return {
+    ...{
+      world,
+      exchange,
+      tenants,
+      vault,
+      databases,
+      wire,
+      daemons,
+      log,
+      uids,
+      orphans,
+      passes,
+      interfere,
+      view,
+    },
+    disturbWatches: (disturbance) => watches.disturb(disturbance),
+    cutWatches: () => watches.cut(),
+    appTouched: options.onApp,
+  };
+}
+
+const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+
+function text(kernel: Kernel, length: number): string {
+  return Array.from({ length }, () => LETTERS[Math.floor(kernel.random() * LETTERS.length)]).join('');
+}
+
+function uuid(kernel: Kernel): string {
+  const hex = (digits: number): string =>
+    Array.from({ length: digits }, () => Math.floor(kernel.random() * 16).toString(16)).join('');
+  return `${hex(8)}-${hex(4)}-4${hex(3)}-8${hex(3)}-${hex(12)}`;
+}

@@ -1,0 +1,96 @@
+/**
+ * What stands while a history is lived? The world, those who act in it, and the watchers of what may never happen,
+ * wired together before the first turn.
+ */
+import { appName } from '../../src/tenant/names.ts';
+import { createVerdicts, type Verdicts } from '../invariants/invariant.ts';
+import { createSafety } from '../invariants/safety.ts';
+import { SETTINGS } from './daemon.ts';
+import type { FlyCall } from './fly-http.ts';
+import type { History } from './history.ts';
+import { createKernel, type Kernel } from './kernel.ts';
+import { createPeople, type People } from './people.ts';
+import { createScene, type Scene } from './scene.ts';
+import { createTrace, type Trace } from './trace.ts';
+
+export interface Stage {
+  readonly history: History;
+  readonly kernel: Kernel;
+  readonly scene: Scene;
+  readonly people: People;
+  readonly verdicts: Verdicts;
+  readonly trace: Trace;
+  /** Set by every commit and every change on Fly. */
+  readonly stir: { changed: boolean; commits: number; writes: number; readonly made: Record<string, number> };
+}
+
+/** Builds everything, with the watchers of what may never happen in place. */
+export function raiseCurtain(history: History, keep: boolean): Stage {
+  const { seed, faults } = history;
+  const verdicts = createVerdicts();
+  const stir: Stage['stir'] = { changed: true, commits: 0, writes: 0, made: {} };
+  const touched = new Set<string>();
+  const kernel = createKernel({ seed, onTurn: look });
+  const trace = createTrace({ now: () => kernel.now(), keep });
+  const safety = createSafety({
+    verdicts,
+    settings: SETTINGS,
+    now: () => kernel.now(),
+    secrets: () => scene.vault.secrets,
+    leftElsewhere: (uid) => leftElsewhere(scene, uid),
+  });
+
+  /** After every turn: what did it change on Fly? */
+  function look(): void {
+    if (touched.size === 0) return;
+    const names = [...touched];
+    touched.clear();
+    for (const name of names) {
+      stir.changed = true;
+      safety.appChanged(name, scene.view(name));
+    }
+  }
+
+  const scene = createScene({
+    kernel,
+    trace,
+    seed,
+    faults,
+    latency: { factor: history.latency, ranges: { volumeUnbind: [0, 8_000] } },
+    // It would change Fly in the middle of the quiet.
+    autostop: history.quietMs === 0,
+    replicas: 1,
+    onCommit(change) {
+      stir.changed = true;
+      stir.commits += 1;
+      const { name, generation } = change.tenant.metadata;
+      trace.add(`${change.type} ${name} ${generation} ${change.tenant.status?.phase ?? ''}`);
+      safety.committed(change);
+    },
+    onFlyCall(call) {
+      trace.add(`${call.operation} -> ${call.status ?? 'nothing'}`);
+      if (!call.isWrite) return;
+      stir.writes += 1;
+      if (call.applied) stir.made[call.operation] = (stir.made[call.operation] ?? 0) + 1;
+      if (call.applied) safety.wrote(writeOf(call));
+    },
+    onApp: (name) => void touched.add(name),
+    onRemoval: (operation, uid) => safety.wrote({ operation, app: appName(uid), target: uid }),
+  });
+  return { history, kernel, scene, people: createPeople({ kernel, scene, verdicts }), verdicts, trace, stir };
+}
+
+function writeOf({ operation, path }: FlyCall): { operation: string; app: string; target: string } {
+  const [, , , app = '', , target = app] = path.split('/').map(decodeURIComponent);
+  return { operation, app, target: target === 'acme' ? (path.split('/').at(-1) ?? '') : target };
+}
+
+/** What of a tenant is left outside of Fly, in words. */
+export function leftElsewhere({ vault, databases }: Scene, uid: string): string[] {
+  const { roleExists, databaseExists } = databases.describe(uid);
+  return [
+    ...(vault.describe(uid) === undefined ? [] : ['its secrets']),
+    ...(roleExists ? ['its role'] : []),
+    ...(databaseExists ? ['its database'] : []),
+  ];
+}
