@@ -22,6 +22,8 @@ const EXAMPLE_PLANS = new URL('../examples/plans.yaml', import.meta.url);
 const EXAMPLE_CUSTOMER = 'ctm_example';
 /** Who logs in on a development run. The address is reserved (RFC 2606), and of the shape that the CLI wants. */
 const DEVELOPER = { subject: 'developer', email: 'developer@example.com', name: 'Developer' };
+/** With billing, somebody whom Paddle can make a customer of: the owner of the examples is none that it knows. */
+const BUYER = { subject: 'buyer', email: 'buyer@example.com', name: 'Buyer' };
 const GOOGLE = 'https://accounts.google.com';
 /** What the CLI offers; in development each of them works without being set up. */
 const CLI_PROVIDERS = ['github', 'google'];
@@ -54,8 +56,8 @@ export async function openAccounts(options: {
 
 function loginProviders({ production, accounts }: Config): ReadonlyMap<string, LoginProvider> {
   const providers = new Map<string, LoginProvider>();
-  if (!production)
-    for (const name of CLI_PROVIDERS) providers.set(name, createDevelopmentProvider(DEVELOPER));
+  const person = accounts.billing === undefined ? DEVELOPER : BUYER;
+  if (!production) for (const name of CLI_PROVIDERS) providers.set(name, createDevelopmentProvider(person));
   const { github, google, oidc } = accounts;
   if (github !== undefined) providers.set('github', createGithubProvider(github));
   if (google !== undefined)

@@ -8,6 +8,7 @@ const PRODUCTION = {
   FLY_ORG_SLUG: 'org',
   FLY_SHARED_REGISTRY_APP: 'images',
   FLY_SUBDOMAIN_SUFFIX: 'tenants.example.com',
+  LANDLORD_PUBLIC_URL: 'https://landlord.example.com',
   LANDLORD_ENCRYPTION_KEYS: `one:${Buffer.alloc(32).toString('base64')}`,
   JWT_SECRET: 'x'.repeat(32),
 };

@@ -3,6 +3,7 @@
  * service account, a Fly beside it. The daemon itself runs as a process, with nothing but the rights of that account.
  */
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -46,19 +47,26 @@ export async function createClusterHouse(
   const { stdout } = await admin('-n', NAMESPACE, 'create', 'token', ACCOUNT, `--duration=${TOKEN_LIFETIME}`);
   const kubeconfig = await cluster.kubeconfigFor({ token: stdout.trim(), namespace: NAMESPACE });
   const replicas: Daemon[] = [];
+  let started = 0;
+  // What each replica would otherwise make up for itself, and what they must agree on.
+  const agreed = {
+    LANDLORD_ENCRYPTION_KEYS: `test:${randomBytes(32).toString('base64')}`,
+    JWT_SECRET: randomBytes(32).toString('hex'),
+  };
   return {
     cluster,
     simulator,
     database,
     async startReplica(env = {}) {
       const daemon = await startDaemon({
-        stateDir: join(folder, `replica-${replicas.length}`),
+        stateDir: join(folder, `replica-${(started += 1)}`),
         simulatorUrl: simulator.url,
         env: {
           LANDLORD_STORE: 'kubernetes',
           LANDLORD_KUBECTL_PORT: 'off',
           KUBECONFIG: kubeconfig,
           DATABASE_URL: database.url,
+          ...agreed,
           ...env,
         },
       });

@@ -100,7 +100,9 @@ await describeOnCluster('deploy/kubernetes', () => {
       LANDLORD_ENCRYPTION_KEYS: `2026:${randomBytes(32).toString('base64')}`,
       JWT_SECRET: randomBytes(32).toString('hex'),
     };
-    expect(readConfig({ ...data, ...secret })).toMatchObject({
+    // What every pod is given, and how the daemon knows its cluster.
+    const pod = { KUBERNETES_SERVICE_HOST: '10.96.0.1' };
+    expect(readConfig({ ...data, ...secret, ...pod })).toMatchObject({
       production: true,
       host: '0.0.0.0',
       port: 8080,
