@@ -15,6 +15,8 @@ import { connect } from '../src/database/connection.ts';
 import { createLedger } from '../src/ledger/ledger.ts';
 import { signToken } from '../test/support/tokens.ts';
 import { createPostgresStore } from '../src/store/postgres/postgres-store.ts';
+import { createRevisionStore } from '../src/store/revisions.ts';
+import { createVault } from '../src/vault/postgres-vault.ts';
 
 /** What the server tells its parent once it listens. */
 export interface Listening {
@@ -49,6 +51,9 @@ function openStore() {
   return { database, stores: createPostgresStore({ database, clock, log }) };
 }
 
+/** What needs Fly is not measured. */
+const elsewhere = (): Promise<never> => Promise.reject(new Error('not here'));
+
 async function openLandlord(): Promise<FastifyInstance> {
   const { database, stores } = openStore();
   const metrics = new Registry();
@@ -68,6 +73,17 @@ async function openLandlord(): Promise<FastifyInstance> {
     maskedDatabaseUrl: () => '',
     store: stores.tenants,
     events: stores.events,
+    revisions: createRevisionStore({ database, clock }),
+    vault: createVault({ database, keys, clock }),
+    platform: {
+      logs: elsewhere,
+      metric: elsewhere,
+      metricRange: elsewhere,
+      certificate: elsewhere,
+      registryToken: elsewhere,
+    },
+    databaseUrls: () => ({ internal: '', external: '' }),
+    cloudEnabled: true,
     auth: createAuthenticator({ key: { kind: 'secret', secret: SECRET }, issuer: 'landlord', clock }),
     clock,
     log,
@@ -75,7 +91,7 @@ async function openLandlord(): Promise<FastifyInstance> {
     sharedRegistryApp: 'images',
     subdomainSuffix: 'tenants.example.com',
     resolveImage: () => Promise.resolve(undefined),
-    planTenant: () => Promise.reject(new Error('not here')),
+    planTenant: elsewhere,
     health: () => Promise.resolve({ healthy: true, checks: [] }),
     metrics,
     ledger: createLedger({ database, clock, log, metrics, keys, ...keep }),

@@ -8,10 +8,18 @@ import { z } from 'zod';
 import { standingOf } from '../accounts/standing.ts';
 import type { Tenant } from '../tenant/schema.ts';
 import type { Authenticator, Identity } from './auth.ts';
+import { LINK_TOKEN_PATTERN } from '../vault/links.ts';
 import type { ApiDependencies } from './dependencies.ts';
 import { parse } from './edge.ts';
 import { ApiError } from './errors.ts';
 import type { RateLimiter } from './rate-limit.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Bearer token of a credentials link, instead of an identity. Not checked yet: the route does that by using it. */
+    linkToken: string | undefined;
+  }
+}
 
 /**
  * A hook that lets in whoever the route is declared for; without a declaration, whoever has a valid token. Without a
@@ -19,16 +27,39 @@ import type { RateLimiter } from './rate-limit.ts';
  */
 export function requireIdentity(auth: Authenticator, limiter?: RateLimiter) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    const access = request.routeOptions.config.declaration?.access;
-    if (access !== 'public')
-      request.identity = await auth.authenticate(request.headers.authorization).catch((error: unknown) => {
+    const { declaration } = request.routeOptions.config;
+    const { authorization } = request.headers;
+    if (declaration?.access === 'owner-or-link') request.linkToken = linkTokenOf(authorization);
+    if (declaration?.access !== 'public' && request.linkToken === undefined)
+      request.identity = await auth.authenticate(authorization).catch((error: unknown) => {
         limiter?.admitStranger(request, reply);
         throw error;
       });
-    if (request.routeOptions.config.declaration?.unlimited !== true) limiter?.admit(request, reply);
-    if (access === 'operator' && request.identity?.role !== 'operator')
-      throw new ApiError('forbidden', 'cannot do this: it is for operators only');
+    if (declaration?.unlimited !== true) limiter?.admit(request, reply);
+    if (declaration?.access === 'operator' && request.identity?.role !== 'operator')
+      throw declaration.hidden === true
+        ? noSuchMethod(request)
+        : new ApiError('forbidden', 'cannot do this: it is for operators only');
   };
+}
+
+function linkTokenOf(authorization: string | undefined): string | undefined {
+  const bearer = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1] ?? '';
+  return LINK_TOKEN_PATTERN.test(bearer) ? bearer : undefined;
+}
+
+/** What every other method of this address says, and without those that are hidden too. */
+function noSuchMethod({ server, routeOptions }: FastifyRequest): ApiError {
+  const shown = server.declarations.filter(
+    ({ path, hidden }) => path === routeOptions.url && hidden !== true,
+  );
+  const allow = shown
+    .map(({ method }) => method)
+    .sort()
+    .join(', ');
+  return new ApiError('method_not_allowed', `cannot use this method here: allowed are ${allow}`, {
+    headers: { allow },
+  });
 }
 
 /** A hook that lets in operators alone. */
@@ -52,7 +83,7 @@ const uuidSchema = z.uuid();
 
 /**
  * The tenant of the path (`:id`), if the caller may see it. Throws ApiError `tenant_not_found` otherwise, and says no
- * more: a tenant that is not yours does not exist.
+ * more: a tenant that is not yours does not exist. To whoever brings a link's token, ApiError `unauthorized` says it.
  */
 export async function findTenant(
   { store }: Pick<ApiDependencies, 'store'>,
@@ -60,10 +91,21 @@ export async function findTenant(
 ): Promise<Tenant> {
   const { id } = parse(idSchema, request.params, 'the path');
   const tenant = uuidSchema.safeParse(id).success ? await store.getByUid(id.toLowerCase()) : undefined;
+  if (request.linkToken !== undefined) {
+    if (tenant === undefined) throw linkRefused();
+    return tenant;
+  }
   const { role, customer } = identityOf(request);
   if (tenant === undefined || (role !== 'operator' && tenant.spec.owner !== customer))
     throw tenantNotFound(id);
   return tenant;
+}
+
+/** What a token of a link is told that opens nothing: the same as any other token that is not valid. */
+export function linkRefused(): ApiError {
+  return new ApiError('unauthorized', 'cannot authenticate: the token is not valid', {
+    headers: { 'www-authenticate': 'Bearer error="invalid_token"' },
+  });
 }
 
 /** One sentence for a tenant that does not exist and for one that belongs to somebody else. */

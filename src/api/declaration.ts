@@ -12,13 +12,21 @@ import type { ErrorCode } from './errors.ts';
 
 /**
  * Who may call: anybody; whoever has a valid token; the owner of the tenant that `:id` names (and operators, while to
- * everybody else that tenant does not exist); operators alone.
+ * everybody else that tenant does not exist); the owner, or whoever brings the token of the tenant's credentials link
+ * instead of one of their own; operators alone.
  */
-export type Access = 'public' | 'caller' | 'owner' | 'operator';
+export type Access = 'public' | 'caller' | 'owner' | 'owner-or-link' | 'operator';
+
+/** What every route about one tenant finds before it runs. */
+export type TenantAccess = 'owner' | 'owner-or-link';
+
+export function isAboutTenant(access: Access): access is TenantAccess {
+  return access === 'owner' || access === 'owner-or-link';
+}
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
-/** An answer without a JSON schema: nothing at all, or a stream or file of another type. */
+/** An answer without a JSON schema: nothing at all, or a page or file of another type. */
 export interface Untyped {
   /** Absent: no body. */
   readonly contentType?: string;
@@ -47,8 +55,12 @@ export interface Declaration<
   readonly otherBody?: { readonly contentType: string; readonly schema: z.ZodType };
   /** Success by status. Answers are checked against these in tests, not in production. */
   readonly answers: Readonly<Record<number, z.ZodType | Untyped>>;
+  /** True when the answer is a stream of server-sent events, or can be one beside what `answers` says. */
+  readonly streams?: boolean;
   /** What can go wrong beside what follows from the rest of the declaration. */
   readonly errors?: readonly ErrorCode[];
+  /** True for an operator's method that does not exist for customers: 405 instead of 403. */
+  readonly hidden?: boolean;
   /** True when the tenant's subscription must be good: 402 otherwise. */
   readonly gated?: boolean;
   /** True where limits would do harm: a provider's notifications come in bursts, and are signed. */
@@ -59,9 +71,15 @@ export interface Declaration<
 
 /** One request to a declared route, checked. */
 export interface Call<A extends Access, P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
-  readonly identity: A extends 'public' ? undefined : Identity;
+  readonly identity: A extends 'public'
+    ? undefined
+    : A extends 'owner-or-link'
+      ? Identity | undefined
+      : Identity;
   /** The tenant of the path, which the caller may see. */
-  readonly tenant: A extends 'owner' ? Tenant : undefined;
+  readonly tenant: A extends TenantAccess ? Tenant : undefined;
+  /** Where a link's token is taken, and one was brought: whether it opens this tenant, the route finds out. */
+  readonly linkToken: A extends 'owner-or-link' ? string | undefined : undefined;
   /** Through which the call reads and writes tenants: it knows what the call has changed, for the audit log. */
   readonly store: TenantStore;
   readonly params: z.output<P>;

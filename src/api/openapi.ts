@@ -3,7 +3,7 @@
  * are made of. The schemas are zod's own translation; only the frame around them is put together here.
  */
 import { z } from 'zod';
-import type { Declaration, Untyped } from './declaration.ts';
+import { isAboutTenant, type Declaration, type Untyped } from './declaration.ts';
 import { ERRORS, type ErrorCode } from './errors.ts';
 import { errorAnswer, problemAnswer } from './rest/answers.ts';
 
@@ -47,8 +47,8 @@ interface Response {
 
 const DESCRIPTION = `
 Every request needs \`Authorization: Bearer <token>\`, but for those marked as public. \`x-access\` tells who may call:
-\`caller\` is whoever has a token, \`owner\` the owner of the tenant (to everybody else it does not exist), \`operator\`
-those who run this service. Errors have the shape \`Error\`, or \`Problem\` (RFC 9457) for whoever accepts
+\`caller\` is whoever has a token, \`owner\` the owner of the tenant (to everybody else it does not exist), \`owner-or-link\`
+the owner or whoever brings the token of its credentials link, \`operator\` those who run this service. Errors have the shape \`Error\`, or \`Problem\` (RFC 9457) for whoever accepts
 \`application/problem+json\`; their \`code\` is the same in both and never changes its meaning.`.trim();
 
 /** What any request can meet, whatever its route. */
@@ -108,6 +108,7 @@ function describe(declaration: Declaration, schemas: Schemas, errors: Response['
       ...Object.fromEntries(
         Object.entries(answers).map(([status, answer]) => [status, success(answer, schemas)]),
       ),
+      ...(declaration.streams === true && { 200: withStream(answers[200], schemas) }),
       ...(declaration.versioned === true &&
         method === 'GET' && { 304: { description: 'Unchanged since If-None-Match.' } }),
     },
@@ -183,6 +184,13 @@ function success(answer: z.ZodType | Untyped, schemas: Schemas): Response {
   return { description, ...(contentType !== undefined && { content: { [contentType]: { schema: {} } } }) };
 }
 
+/** Server-sent events, beside the answer to whoever does not ask for them. */
+function withStream(answer: z.ZodType | Untyped | undefined, schemas: Schemas): Response {
+  const { description, content } =
+    answer === undefined ? { description: 'Server-sent events.' } : success(answer, schemas);
+  return { description, content: { ...content, 'text/event-stream': { schema: {} } } };
+}
+
 function failures(declaration: Declaration, content: Response['content']): Record<string, Response> {
   const byStatus = new Map<number, string[]>();
   for (const code of errorsOf(declaration)) {
@@ -199,13 +207,16 @@ function failures(declaration: Declaration, content: Response['content']): Recor
 
 /** Every code that a route can answer with. */
 export function errorsOf(declaration: Declaration): ReadonlySet<ErrorCode> {
-  const { method, access, query, body, otherBody, params, versioned, gated, errors } = declaration;
+  const { method, access, query, body, otherBody, params, versioned, gated, hidden, streams, errors } =
+    declaration;
   const more = (when: boolean, ...codes: ErrorCode[]): ErrorCode[] => (when ? codes : []);
   return new Set([
     ...more(true, 'invalid_request'),
     ...more(access !== 'public', 'unauthorized'),
-    ...more(access === 'operator', 'forbidden'),
-    ...more(access === 'owner', 'tenant_not_found'),
+    ...more(access === 'operator' && hidden !== true, 'forbidden'),
+    ...more(isAboutTenant(access), 'tenant_not_found'),
+    ...more(hidden === true, 'method_not_allowed'),
+    ...more(streams === true, 'too_many_streams'),
     ...more(query !== undefined || params !== undefined, 'invalid_request'),
     ...more(body !== undefined || otherBody !== undefined, 'payload_too_large', 'unsupported_media_type'),
     ...more(versioned === true && method !== 'GET', 'precondition_failed'),

@@ -7,7 +7,7 @@ import type { FastifyInstance, HTTPMethods } from 'fastify';
 import type { z } from 'zod';
 import { findTenant, requireSubscription } from './access.ts';
 import { storeOf } from './audit.ts';
-import type { Access, Call, Declaration } from './declaration.ts';
+import { isAboutTenant, type Access, type Call, type Declaration } from './declaration.ts';
 import type { ApiDependencies } from './dependencies.ts';
 import { parse } from './edge.ts';
 import { ApiError } from './errors.ts';
@@ -53,7 +53,7 @@ export function declareRoutes(
         async handler(request, reply) {
           const store = storeOf(request, dependencies.store);
           // First whose it is: what else is wrong with a request is told to nobody who may not know of the tenant.
-          const tenant = access === 'owner' ? await findTenant({ store }, request) : undefined;
+          const tenant = isAboutTenant(access) ? await findTenant({ store }, request) : undefined;
           // An edge: what each schema has let through is of the schema's type.
           const call = {
             request,
@@ -61,6 +61,7 @@ export function declareRoutes(
             store,
             identity: request.identity,
             tenant,
+            linkToken: request.linkToken,
             params: params && parse(params, request.params, 'the path'),
             query: query && parse(query, request.query, 'the query'),
             body: body && parse(body, request.body, 'the body'),

@@ -74,6 +74,10 @@ export const statusViewSchema = z
     observed_generation: z.int().min(0),
     failure: failureSchema.optional(),
     conditions: z.array(conditionSchema),
+    secrets_url: z
+      .string()
+      .optional()
+      .describe('Opens the credentials once. Present until somebody has done so.'),
   })
   .meta({ id: 'TenantStatus' });
 
@@ -102,17 +106,6 @@ export const planViewSchema = z
   })
   .meta({ id: 'Plan' });
 
-export const deployViewSchema = z
-  .object({
-    status: z.enum(['deployed', 'deploying', 'suspended']),
-    app_url: z.string(),
-    url: z.string(),
-    image: z.string().optional(),
-    machine_id: z.string().optional(),
-    generation: z.int().min(1),
-  })
-  .meta({ id: 'Deploy' });
-
 export const tenantAnswer = z.object({ data: tenantViewSchema });
 export const tenantListAnswer = z.object({
   data: z.array(tenantViewSchema),
@@ -121,7 +114,6 @@ export const tenantListAnswer = z.object({
 /** The body is the status both in the envelope and bare, for clients from before the envelope. */
 export const statusAnswer = statusViewSchema.extend({ data: statusViewSchema });
 export const planAnswer = z.object({ data: planViewSchema });
-export const deployAnswer = z.object({ data: deployViewSchema, status: z.string(), url: z.string() });
 /** A verb that answers bare, because the CLI decodes it so. */
 export const verbAnswer = z.object({ status: z.string() });
 

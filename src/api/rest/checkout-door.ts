@@ -84,8 +84,9 @@ function eventsRoute(routes: Routes, dependencies: CheckoutDependencies): void {
       tag: TAG,
       access: 'caller',
       params: checkoutParamsSchema,
-      answers: { 200: { contentType: 'text/event-stream', description: 'Server-sent events.' } },
-      errors: ['checkout_not_found', 'billing_disabled', 'too_many_streams'],
+      answers: {},
+      streams: true,
+      errors: ['checkout_not_found', 'billing_disabled'],
     },
     async ({ identity: { role, customer, subject }, params, reply }) => {
       const checkout = await findCheckout(dependencies, params.checkout);

@@ -1,25 +1,34 @@
 /**
- * Where do the `systemprompt` CLI and the dashboard knock? The routes of the REST door. Each handler only
- * reads or changes the tenant and answers; none ever waits for Fly.
+ * Where do the `systemprompt` CLI and the dashboard knock? The routes of the REST door, a file a noun. Each handler
+ * only changes or reads the tenant and answers; none ever waits for Fly to do something unless the client asks it to.
  */
 import type { FastifyInstance } from 'fastify';
-import { identityOf } from '../access.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { openDoor, type DoorParts } from '../door.ts';
-import { acceptJson, asParameterError, askOutside, parse } from '../edge.ts';
+import { acceptJson, askOutside, parse } from '../edge.ts';
 import type { Routes } from '../routes.ts';
 import type { Streams } from '../streams.ts';
 import * as answers from './answers.ts';
-import { changeRoutes } from './change-routes.ts';
-import { entityTag } from './change.ts';
+import { credentialRoutes, credentialsPath } from './credentials.ts';
+import { databaseAccessRoute } from './database-access.ts';
+import { deployRoute } from './deploy.ts';
+import { domainRoutes } from './domains.ts';
+import { environmentRoute } from './environment.ts';
 import { writeEvents } from './events.ts';
 import { ledgerRoutes } from './ledger-routes.ts';
-import { TAG, TENANT, TENANTS } from './paths.ts';
-import { eventsHeadersSchema, eventsQuerySchema, listQuerySchema } from './requests.ts';
-import { planView, statusView, tenantView } from './view.ts';
+import { logRoute } from './logs.ts';
+import { metricRoutes } from './metrics.ts';
+import { registryRoute } from './registry.ts';
+import { eventsHeadersSchema, eventsQuerySchema } from './requests.ts';
+import { revisionRoutes } from './revisions.ts';
+import { secretRoutes } from './secrets.ts';
+import { TAG, TENANT } from './tenant-of.ts';
+import { tenantRoutes } from './tenants.ts';
+import { verbRoutes } from './verb-routes.ts';
+import { planView, statusView } from './view.ts';
 
 export type DoorDependencies = DoorParts &
-  Omit<ApiDependencies, 'health' | 'metrics' | 'log'> & { readonly streams: Streams };
+  Omit<ApiDependencies, 'health' | 'metrics'> & { readonly streams: Streams };
 
 /** Planning observes Fly, which takes a few calls. */
 const PLAN_TIMEOUT_MS = 20_000;
@@ -31,67 +40,30 @@ export function openRestDoor(scope: FastifyInstance, dependencies: DoorDependenc
   openDoor(scope, dependencies, {
     accept: (inside) => acceptJson(inside, ['application/json', 'application/merge-patch+json']),
     declare(routes) {
-      tenantRoutes(routes, dependencies);
-      changeRoutes(routes, dependencies);
-      readRoutes(routes, dependencies);
-      eventsRoute(routes, dependencies);
-      ledgerRoutes(routes, dependencies);
+      for (const declare of [
+        tenantRoutes,
+        verbRoutes,
+        deployRoute,
+        revisionRoutes,
+        statusRoute,
+        planRoute,
+        eventsRoute,
+        environmentRoute,
+        logRoute,
+        metricRoutes,
+        secretRoutes,
+        credentialRoutes,
+        databaseAccessRoute,
+        domainRoutes,
+        registryRoute,
+        ledgerRoutes,
+      ])
+        declare(routes, dependencies);
     },
   });
 }
 
-function tenantRoutes(routes: Routes, { store, subdomainSuffix }: DoorDependencies): void {
-  routes.add(
-    {
-      method: 'GET',
-      path: TENANTS,
-      summary: 'Tenants of the caller; to an operator, all',
-      tag: TAG,
-      access: 'caller',
-      query: listQuerySchema,
-      answers: { 200: answers.tenantListAnswer },
-      errors: ['expired'],
-    },
-    async ({ identity: { role, customer }, query: { limit, cursor } }) => {
-      // Whoever is nobody's customer yet owns nothing.
-      if (role !== 'operator' && customer === undefined) return { data: [] };
-      const list = await store
-        .list({
-          limit,
-          ...(cursor !== undefined && { continue: cursor }),
-          ...(role !== 'operator' && customer !== undefined && { owner: customer }),
-        })
-        .catch((error: unknown) => {
-          throw asParameterError(error);
-        });
-      return {
-        data: list.items.map((tenant) => tenantView(tenant, subdomainSuffix)),
-        next_cursor: list.continue,
-      };
-    },
-  );
-  routes.add(
-    {
-      method: 'GET',
-      path: TENANT,
-      summary: 'One tenant',
-      tag: TAG,
-      access: 'owner',
-      versioned: true,
-      answers: { 200: answers.tenantAnswer },
-    },
-    ({ tenant, request, reply }) => {
-      const etag = entityTag(tenant);
-      reply.header('etag', etag);
-      if (request.headers['if-none-match']?.split(',').some((tag) => tag.trim() === etag) === true)
-        return reply.code(304).send();
-      return { data: tenantView(tenant, subdomainSuffix) };
-    },
-  );
-}
-
-function readRoutes(routes: Routes, dependencies: DoorDependencies): void {
-  const { clock, planTenant, subdomainSuffix } = dependencies;
+function statusRoute(routes: Routes, { vault, subdomainSuffix }: DoorDependencies): void {
   routes.add(
     {
       method: 'GET',
@@ -101,11 +73,18 @@ function readRoutes(routes: Routes, dependencies: DoorDependencies): void {
       access: 'owner',
       answers: { 200: answers.statusAnswer },
     },
-    ({ tenant }) => {
-      const data = statusView(tenant, subdomainSuffix);
+    async ({ tenant }) => {
+      const secretsUrl = await credentialsPath(vault, tenant.metadata.uid);
+      const data = {
+        ...statusView(tenant, subdomainSuffix),
+        ...(secretsUrl !== undefined && { secrets_url: secretsUrl }),
+      };
       return { data, ...data };
     },
   );
+}
+
+function planRoute(routes: Routes, { clock, planTenant }: DoorDependencies): void {
   routes.add(
     {
       method: 'GET',
@@ -134,25 +113,17 @@ function eventsRoute(routes: Routes, dependencies: DoorDependencies): void {
       tag: TAG,
       access: 'owner',
       query: eventsQuerySchema,
-      answers: { 200: { contentType: 'text/event-stream', description: 'Server-sent events.' } },
-      errors: ['too_many_streams'],
+      answers: {},
+      streams: true,
     },
-    async ({ tenant, query, request, reply }) => {
+    async ({ identity: { subject: holder }, tenant, query, request, reply }) => {
       const header = parse(eventsHeadersSchema, request.headers, 'the headers')['last-event-id'];
       const follow = query.follow !== undefined && !['0', 'false'].includes(query.follow);
+      const afterId = header ?? query.last_event_id ?? 0;
       await dependencies.streams.serve(
         reply,
-        {
-          kind: 'events',
-          contentType: 'text/event-stream',
-          lifetimeMs: EVENTS_LIFETIME_MS,
-          holder: identityOf(request).subject,
-        },
-        (stream) =>
-          writeEvents(
-            { ...dependencies, tenant, follow, afterId: header ?? query.last_event_id ?? 0 },
-            stream,
-          ),
+        { kind: 'events', contentType: 'text/event-stream', lifetimeMs: EVENTS_LIFETIME_MS, holder },
+        (stream) => writeEvents({ ...dependencies, tenant, follow, afterId }, stream),
       );
       return reply;
     },

@@ -3,10 +3,30 @@
  * tenant Ready at that generation, says that a person must act, or the time is over. Whatever comes, the change stays
  * accepted: waiting only tells.
  */
+import type { FastifyReply } from 'fastify';
 import type { Clock } from '../../clock.ts';
 import type { TenantStore } from '../../store/store.ts';
 import { findCondition, type ConditionType } from '../../tenant/conditions.ts';
 import type { Tenant } from '../../tenant/schema.ts';
+import { answerSignal } from '../edge.ts';
+import { entityTag } from './change.ts';
+
+/**
+ * Answers a change: 202, for it is accepted, not done, and the loop does it. With `waitMs` it answers when the change
+ * is done, and then 200. Sets status and entity tag; the tenant is as it then stands.
+ */
+export async function accept(
+  { store, clock }: { readonly store: Pick<TenantStore, 'watch'>; readonly clock: Clock },
+  options: { readonly reply: FastifyReply; readonly changed: Tenant; readonly waitMs: number | undefined },
+): Promise<Tenant> {
+  const { reply, changed, waitMs: limitMs } = options;
+  const { tenant, done } =
+    limitMs === undefined
+      ? { tenant: changed, done: false }
+      : await waitForReady({ store, clock, changed, limitMs, signal: answerSignal(reply) });
+  reply.code(done ? 200 : 202).header('etag', entityTag(tenant));
+  return tenant;
+}
 
 export interface Waited {
   /** As it stood at the end of the wait. */

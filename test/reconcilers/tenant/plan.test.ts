@@ -106,6 +106,21 @@ const CASES: readonly Case[] = [
     want: ['updateMachine'],
   },
   {
+    name: 'a database that may be reached from outside is opened',
+    reason: 'the group of the role is what the server lets in by',
+    state: edited(running, { externalDatabaseAccess: true }),
+    want: ['setDatabaseAccess'],
+  },
+  {
+    name: 'a database that may no longer be reached from outside is closed',
+    reason: 'a wish that was taken back is one as well',
+    state: {
+      ...running,
+      observed: { ...running.observed, database: { ...running.observed.database, externalAccess: true } },
+    },
+    want: ['setDatabaseAccess'],
+  },
+  {
     name: 'a bigger volume is extended in place',
     reason: 'volumes can only grow, and the machine need not know unless Fly says so',
     state: edited(running, { volumeGb: 3 }),
