@@ -113,8 +113,11 @@ async function settle(
   await store.finish(ticket, { status, headers, body });
 }
 
+/**
+ * Whose key it is: of whoever has logged in, who stays the same person when a first order makes them a customer; of any
+ * other token all that it says of its bearer, for an issuer may give many the same subject.
+ */
 function principalOf({ identity }: FastifyRequest): string {
-  return identity?.role === 'customer'
-    ? `customer ${identity.customer}`
-    : `operator ${identity?.subject ?? ''}`;
+  if (identity?.sessionId !== undefined) return `user ${identity.subject}`;
+  return JSON.stringify([identity?.role, identity?.customer, identity?.subject]);
 }

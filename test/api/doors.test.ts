@@ -1,6 +1,8 @@
 /** Who gets through which door? Every route that there is, from the table of routes itself. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sql } from 'kysely';
 import { z } from 'zod';
+import type { Plan } from '../../src/accounts/plans.ts';
 import { openHarness, ROOT, type Harness, type Method } from './harness.ts';
 
 let harness: Harness;
@@ -54,6 +56,17 @@ function isOpen(url: string, method: string): boolean {
   return LOOKED_UP.includes(url) || declared?.access === 'public';
 }
 const customer = { customer: 'ctm_1' };
+const TENANT = '/api/v1/tenants/:id';
+/** Bodies with which nothing is wrong, where an empty one would not do. */
+const RIGHT_BODIES: Readonly<Record<string, object>> = { [`POST ${TENANT}/deploy`]: { image: 'any' } };
+const PLAN: Plan = {
+  id: 'pro',
+  name: 'Pro',
+  memoryMb: 1024,
+  volumeGb: 10,
+  prices: [{ id: 'pri_1', amount: 4900, currency: 'USD', interval: 'month' }],
+  grace: { pastDueDays: 0, pausedDays: 0, canceledDays: 0 },
+};
 
 describe('the table of routes', () => {
   it('is what the contract lists', () => {
@@ -209,6 +222,39 @@ describe('a customer', () => {
       metadata: { generation: 1 },
       spec: { owner: 'ctm_other' },
     });
+  });
+});
+
+describe('an owner whose subscription has lapsed', () => {
+  it('is answered 402 on every route that is gated, and on no other route', async () => {
+    const { uid } = (await harness.seed('lapsed', { finalizers: ['test/keep'] })).metadata;
+    await harness.accounts.plans.apply({ plans: [PLAN] });
+    await sql`
+      INSERT INTO subscriptions (id, customer_id, plan_id, price_id, status, paid, lapsed_at, as_of, tenant_uid)
+      VALUES ('sub_1', 'ctm_1', ${PLAN.id}, 'pri_1', 'paused', true, '2025-06-01', '2025-06-01', ${uid})`.execute(
+      harness.database.db,
+    );
+    const ofOneTenant = harness.api.declarations.filter(({ path }) => path.startsWith(TENANT));
+    const refused: string[] = [];
+    for (const { method, path, body } of ofOneTenant.filter(({ streams }) => streams !== true)) {
+      const answer = await harness.call(customer, method, path.replace(':id', uid), {
+        ...(body !== undefined && { body: RIGHT_BODIES[`${method} ${path}`] ?? {} }),
+      });
+      if (answer.status === 402) refused.push(`${method} ${path}`);
+      if (answer.status === 402) expect(answer.body.error.code).toBe('subscription_inactive');
+    }
+    const gated = ofOneTenant.filter((route) => route.gated === true);
+    expect(refused.sort()).toEqual(gated.map(({ method, path }) => `${method} ${path}`).sort());
+    expect(refused).toEqual(
+      ['activate', 'deploy', 'rollback']
+        .map((verb) => `POST ${TENANT}/${verb}`)
+        .concat(`GET ${TENANT}/registry-token`)
+        .sort(),
+    );
+    const scale = await harness.call(customer, 'PATCH', `/api/v1/tenants/${uid}`, {
+      body: { status: 'active' },
+    });
+    expect(scale.status).toBe(402);
   });
 });
 

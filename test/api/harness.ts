@@ -10,7 +10,7 @@ import { Registry } from 'prom-client';
 import { createAccounts, type AccountOptions, type Accounts } from '../../src/accounts/accounts.ts';
 import { createApi } from '../../src/api/api.ts';
 import { createAuthenticator } from '../../src/api/auth.ts';
-import type { HealthView, PlanView } from '../../src/api/dependencies.ts';
+import type { HealthView, PlanView, Platform } from '../../src/api/dependencies.ts';
 import { systemClock } from '../../src/clock.ts';
 import { createFly } from '../../src/fly/client.ts';
 import type { Fly } from '../../src/fly/fly.ts';
@@ -123,6 +123,8 @@ export async function openHarness(
     /** Instead of a database of the test's own. */
     databaseUrl?: string;
     cloudEnabled?: boolean;
+    /** Instead of the simulated Fly as it is. */
+    platform?: (real: Platform) => Platform;
     providers?: AccountOptions['providers'];
     billing?: AccountOptions['billing'];
     /** Verified addresses of operators. */
@@ -207,7 +209,7 @@ export async function openHarness(
     events: stores.events,
     revisions,
     vault,
-    platform: createPlatform({ fly, sharedRegistryApp: 'images' }),
+    platform: (options.platform ?? ((real) => real))(createPlatform({ fly, sharedRegistryApp: 'images' })),
     databaseUrls: (uid, password) => ({
       internal: `postgresql://sp_${uid}:${password}@db.internal/sp_${uid}`,
       external: `postgresql://sp_${uid}:${password}@db.example.com/sp_${uid}?sslmode=require`,
