@@ -18,7 +18,7 @@ const arrows = {
   reconcilers: ['accounts', 'controller', 'fly', 'vault', 'database', 'store', 'tenant', 'clock'],
   ledger: ['database', 'vault', 'clock'],
   api: ['accounts', 'store', 'vault', 'ledger', 'tenant', 'clock'],
-  cli: ['vault', 'database', 'clock', 'config', 'log'],
+  cli: ['vault', 'accounts', 'database', 'clock', 'config', 'log'],
 };
 
 const rooms = Object.keys(arrows);
