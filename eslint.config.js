@@ -16,8 +16,9 @@ const arrows = {
   fly: ['clock'],
   simulator: ['fly/wire', 'clock'],
   reconcilers: ['accounts', 'controller', 'fly', 'vault', 'database', 'store', 'tenant', 'clock'],
-  api: ['accounts', 'store', 'vault', 'tenant', 'clock'],
-  cli: ['vault', 'database', 'clock', 'config', 'log'],
+  ledger: ['database', 'vault', 'clock'],
+  api: ['accounts', 'store', 'vault', 'ledger', 'tenant', 'clock'],
+  cli: ['vault', 'accounts', 'database', 'clock', 'config', 'log'],
 };
 
 const rooms = Object.keys(arrows);

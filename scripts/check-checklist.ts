@@ -11,6 +11,7 @@ const ROW = /^\| ([A-Z][0-9]+) \| (.+?) \| (?:`([^`]+)`|—) \| (.+) \|$/;
 const REQUIRED: readonly (readonly [letter: string, first: number, last: number])[] = [
   ['A', 1, 146],
   ['D', 1, 31],
+  ['E', 64, 84],
 ];
 
 interface Row {

@@ -4,15 +4,8 @@
  */
 import { systemClock } from '../clock.ts';
 import { ConfigError, type Config } from '../config.ts';
-import { connect } from '../database/connection.ts';
-import { createLogger } from '../log.ts';
 import { createVault, type PostgresVault } from '../vault/postgres-vault.ts';
-
-/** Where a command speaks: results, and what is wrong. */
-export interface Terminal {
-  print(line: string): void;
-  complain(line: string): void;
-}
+import { DATABASE_MISSING, withDatabase, type Terminal } from './terminal.ts';
 
 type KeyVault = Pick<PostgresVault, 'reseal' | 'keysInUse'>;
 
@@ -21,22 +14,18 @@ export async function withVault(
   config: Config,
   use: (vault: KeyVault, ids: readonly string[]) => Promise<void>,
 ): Promise<void> {
-  const { databaseUrl: url, encryptionKeys: keys } = config;
-  const missing = [
-    ...(url === undefined ? ['DATABASE_URL: must be set, as the daemon has it'] : []),
-    ...(keys === undefined ? ['LANDLORD_ENCRYPTION_KEYS: must be set, as the daemon has it'] : []),
-  ];
-  if (url === undefined || keys === undefined) throw new ConfigError(missing);
-  const log = createLogger({ level: 'warn', readable: false });
-  const database = connect({ url, log, clock: systemClock, maxConnections: 2 });
-  try {
-    await use(
+  const { databaseUrl, encryptionKeys: keys } = config;
+  if (keys === undefined)
+    throw new ConfigError([
+      ...(databaseUrl === undefined ? [DATABASE_MISSING] : []),
+      'LANDLORD_ENCRYPTION_KEYS: must be set, as the daemon has it',
+    ]);
+  await withDatabase(config, (database) =>
+    use(
       createVault({ database, keys, clock: systemClock }),
       keys.map(({ id }) => id),
-    );
-  } finally {
-    await database.close();
-  }
+    ),
+  );
 }
 
 /** Prints a line for each key, the first one being the one that seals. */

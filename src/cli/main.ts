@@ -4,8 +4,11 @@
  * not, 2 the environment or the command is wrong.
  */
 import { Command, CommanderError } from 'commander';
+import { createPlanBook } from '../accounts/plans.ts';
 import { ConfigError, readConfig } from '../config.ts';
-import { rotateKeys, showKeys, withVault, type Terminal } from './keys.ts';
+import { rotateKeys, showKeys, withVault } from './keys.ts';
+import { applyPlans, showPlans } from './plans.ts';
+import { withDatabase, type Terminal } from './terminal.ts';
 
 const terminal: Terminal = {
   print: (line) => void process.stdout.write(`${line}\n`),
@@ -31,6 +34,22 @@ keys
   .description('seal with the first of LANDLORD_ENCRYPTION_KEYS what another one has sealed')
   .action(() =>
     withVault(readConfig(), (vault, ids) => rotateKeys(vault, { ids, terminal, signal: stopped.signal })),
+  );
+
+const plans = program.command('plans').description('what can be bought');
+plans
+  .command('list')
+  .description('the plans on offer')
+  .action(() => withDatabase(readConfig(), (database) => showPlans(createPlanBook(database), terminal)));
+plans
+  .command('apply')
+  .argument(
+    '<file>',
+    'a file such as examples/plans.yaml; let LANDLORD_PLANS_FILE name it too, for the next start',
+  )
+  .description('offer what the file says, and nothing else, while the daemons run')
+  .action((file: string) =>
+    withDatabase(readConfig(), (database) => applyPlans(createPlanBook(database), { file, terminal })),
   );
 
 try {

@@ -10,13 +10,15 @@ import { Registry } from 'prom-client';
 import { createAccounts, type AccountOptions, type Accounts } from '../../src/accounts/accounts.ts';
 import { createApi } from '../../src/api/api.ts';
 import { createAuthenticator } from '../../src/api/auth.ts';
-import type { HealthView, PlanView } from '../../src/api/dependencies.ts';
+import type { HealthView, PlanView, Platform } from '../../src/api/dependencies.ts';
 import { systemClock } from '../../src/clock.ts';
 import { createFly } from '../../src/fly/client.ts';
 import type { Fly } from '../../src/fly/fly.ts';
 import { createPlatform } from '../../src/platform.ts';
 import { createSimulatorServer, type SimulatorServer } from '../../src/simulator/server.ts';
 import { connect, type Database } from '../../src/database/connection.ts';
+import { createLedger, type Ledger } from '../../src/ledger/ledger.ts';
+import type { RateLimits } from '../../src/api/rate-limit.ts';
 import { createPostgresStore } from '../../src/store/postgres/postgres-store.ts';
 import { createRevisionStore, type RevisionStore } from '../../src/store/revisions.ts';
 import type { EventStore, Survey, TenantStore } from '../../src/store/store.ts';
@@ -84,6 +86,7 @@ export interface Harness {
   readonly survey: Survey;
   readonly clock: FakeClock;
   readonly outside: Outside;
+  readonly ledger: Ledger;
   /** Everything that was logged, one JSON line each. */
   readonly logged: string[];
   /** Address of the listening socket. */
@@ -113,9 +116,15 @@ export const SECRET = 'a-secret-of-at-least-thirty-two-bytes';
 export async function openHarness(
   options: {
     random?: () => number;
+    limits?: Partial<RateLimits>;
+    corsOrigins?: string[];
+    /** Peers whose word about addresses counts. */
+    trustsProxy?: (address: string) => boolean;
     /** Instead of a database of the test's own. */
     databaseUrl?: string;
     cloudEnabled?: boolean;
+    /** Instead of the simulated Fly as it is. */
+    platform?: (real: Platform) => Platform;
     providers?: AccountOptions['providers'];
     billing?: AccountOptions['billing'];
     /** Verified addresses of operators. */
@@ -134,6 +143,16 @@ export async function openHarness(
     clock: systemClock,
     log,
     retention: { keepChanges: 1, keepChangesMs: 0 },
+  });
+  const metrics = new Registry();
+  const ledger = createLedger({
+    database,
+    clock: systemClock,
+    log,
+    metrics,
+    keys: [{ id: 'test', key: Buffer.alloc(32, 7) }],
+    keepAuditDays: 30,
+    keepRequestsDays: 14,
   });
   const outside: Outside = {
     images: new Map(),
@@ -190,7 +209,7 @@ export async function openHarness(
     events: stores.events,
     revisions,
     vault,
-    platform: createPlatform({ fly, sharedRegistryApp: 'images' }),
+    platform: (options.platform ?? ((real) => real))(createPlatform({ fly, sharedRegistryApp: 'images' })),
     databaseUrls: (uid, password) => ({
       internal: `postgresql://sp_${uid}:${password}@db.internal/sp_${uid}`,
       external: `postgresql://sp_${uid}:${password}@db.example.com/sp_${uid}?sslmode=require`,
@@ -210,7 +229,12 @@ export async function openHarness(
     resolveImage: (reference) => ask(() => outside.images.get(reference))(),
     planTenant: ask(() => outside.plan),
     health: () => outside.health(),
-    metrics: new Registry(),
+    metrics,
+    ledger,
+    // Time stands still here, and with it the limits: a test that is about them sets its own.
+    limits: { readsPerMinute: 1e6, writesPerMinute: 1e6, anonymousPerMinute: 1e6, ...options.limits },
+    trustsProxy: options.trustsProxy ?? (() => false),
+    corsOrigins: options.corsOrigins ?? [],
   });
   await api.listen({ host: '127.0.0.1', port: 0 });
   const { port } = api.server.address() as AddressInfo;
@@ -251,6 +275,7 @@ export async function openHarness(
     survey: stores.survey,
     clock,
     outside,
+    ledger,
     logged,
     url,
     token,
@@ -280,6 +305,7 @@ export async function openHarness(
     compact: () => stores.compact(),
     async close() {
       await api.close();
+      await ledger.close();
       await fly.close();
       await simulator.close();
       await stores.close();

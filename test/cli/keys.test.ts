@@ -1,18 +1,13 @@
 /** Does an old encryption key go out of use while everything goes on? On a real database, by the command itself. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { randomBytes, randomUUID } from 'node:crypto';
-import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { rotateKeys } from '../../src/cli/keys.ts';
 import { systemClock } from '../../src/clock.ts';
 import type { EncryptionKey } from '../../src/vault/seal.ts';
 import { createVault } from '../../src/vault/postgres-vault.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { COMMAND_TIMEOUT_MS, landlord } from './command.ts';
 
-/** The command is compiled as it starts, which takes its time on a busy machine. */
-const COMMAND_TIMEOUT_MS = 60_000;
-const ROOT = resolve(import.meta.dirname, '../..');
 const oldKey = { id: 'old', key: randomBytes(32) };
 const newKey = { id: 'new', key: randomBytes(32) };
 
@@ -27,21 +22,6 @@ const vaultWith = (...keys: EncryptionKey[]) =>
   createVault({ database: database.database, keys, clock: systemClock });
 const written = (...keys: EncryptionKey[]) =>
   keys.map(({ id, key }) => `${id}:${Buffer.from(key).toString('base64')}`).join(',');
-
-/** Runs the command from its source, as `npm run landlord` runs what was built from it. */
-async function landlord(args: readonly string[], env: NodeJS.ProcessEnv) {
-  const { PATH, HOME } = process.env;
-  const child = spawn(process.execPath, ['--import', 'tsx', join(ROOT, 'src/cli/main.ts'), ...args], {
-    cwd: ROOT,
-    env: { PATH, HOME, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let [out, err] = ['', ''];
-  child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
-  await once(child, 'close');
-  return { code: child.exitCode, out, err };
-}
 
 describe('landlord keys', { timeout: COMMAND_TIMEOUT_MS }, () => {
   it('tells which keys are in use, seals everything with the new one, and then tells that the old one may go', async () => {

@@ -298,6 +298,24 @@ await describeOnRegistry('the CLI', () => {
       expect(await refused(readCredentials(session, url))).toMatch(/^link_not_found: /);
     });
 
+    it.runIf(era === 'E4')(
+      'is given the same new password by a dashboard that asks twice with one key',
+      async () => {
+        const path = `/api/v1/tenants/${tenantId}/rotate-credentials`;
+        const ask = async (): Promise<string> => {
+          const headers = { authorization: `Bearer ${session.operatorToken}`, 'idempotency-key': 'once' };
+          const answer = await fetch(`${house.url}${path}`, { method: 'POST', headers });
+          const text = await answer.text();
+          house.overhear({ method: 'POST', path, status: answer.status, text });
+          return text;
+        };
+        const first = await ask();
+        expect(first).toContain('"status":"rotated"');
+        expect(await ask()).toBe(first);
+        await becomes('ready');
+      },
+    );
+
     it.runIf(era === 'E4')('has a domain of its own, and gives it up', async () => {
       const domain = `shop.${era.toLowerCase()}.example.com`;
       const set = await setDomain(session, tenantId, domain);

@@ -195,7 +195,7 @@ function secretIn(value: string): string {
   return value.startsWith('/api/v1/') ? value.slice(value.lastIndexOf('/') + 1) : value;
 }
 
-/** What operators can read: the inbox, the tenants as they are kept, plans, events, figures. */
+/** What operators can read: the inbox, the audit, the tenants as they are kept, plans, figures, who asked for what. */
 async function searchOperatorViews(house: {
   readonly hunt: SecretHunt;
   readonly url: string;
@@ -211,6 +211,9 @@ async function searchOperatorViews(house: {
   };
   await view('figures', '/metrics');
   await view('the inbox', '/api/v1/webhooks/paddle/events');
+  await view('the audit', '/api/v1/audit');
+  for (const name of ['requests', 'slow', 'errors', 'stats'])
+    await view('requests', `/api/v1/metrics/${name}`);
   await view('tenants', '/apis/cloud.systemprompt.io/v1alpha1/tenants');
   for (const { uid } of await test.query<{ uid: string }>('SELECT uid FROM tenants'))
     for (const part of ['', '/plan', '/environment', '/secrets', '/revisions', '/subscription'])
