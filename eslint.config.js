@@ -119,7 +119,9 @@ export default tseslint.config(
     rules: {
       'no-restricted-imports': [
         'error',
-        { patterns: [{ regex: '/src/', message: 'test/client must not import src: it is another reading.' }] },
+        {
+          patterns: [{ regex: '/src/', message: 'test/client must not import src: it is another reading.' }],
+        },
       ],
     },
   },

@@ -18,7 +18,7 @@ import { CLIENT, startGithub, startOidcIssuer, type FakeProvider } from '../supp
 import { startFlyRegistry, type FlyRegistry } from '../support/fly-registry.ts';
 import { call, worldOf, type SimulatedWorld } from '../support/operator.ts';
 import { freePort, startProduction, startSimulator } from '../support/processes.ts';
-import { createSecretHunt, dumpDatabase, type SecretHunt } from '../support/secret-hunt.ts';
+import { createSecretHunt, dumpDatabase, type SealingKey, type SecretHunt } from '../support/secret-hunt.ts';
 
 export const REPOSITORY = 'systemprompt-images';
 export const OPERATOR = { subject: '1', email: 'boss@example.com', verified: true, name: 'Boss' };
@@ -55,19 +55,6 @@ export interface ReferenceHouse {
 export async function openReferenceHouse(): Promise<ReferenceHouse> {
   const hunt = createSecretHunt();
   const key = { id: 'house', key: randomBytes(32) };
-  const secrets = {
-    FLY_API_TOKEN: `fo1_${randomBytes(24).toString('base64url')}`,
-    JWT_SECRET: randomBytes(32).toString('base64url'),
-    PADDLE_API_KEY: API_KEY,
-    PADDLE_WEBHOOK_SECRET: WEBHOOK_SECRET,
-    GITHUB_CLIENT_SECRET: CLIENT.clientSecret,
-    OIDC_CLIENT_SECRET: CLIENT.clientSecret,
-  };
-  for (const [name, value] of Object.entries(secrets)) hunt.hide(name, value);
-  hunt.hide('the encryption key', key.key.toString('base64'));
-  hunt.hide('the encryption key', key.key.toString('base64url'));
-  hunt.hide('the encryption key', key.key.toString('hex'));
-
   const [port, simulator, github, issuer, test, paddle] = await Promise.all([
     freePort(),
     startSimulator({ env: { SIMULATOR_LATENCY: '0.05', SIMULATOR_APPS: REPOSITORY } }),
@@ -81,62 +68,40 @@ export async function openReferenceHouse(): Promise<ReferenceHouse> {
   const daemon = await startProduction({
     port,
     env: {
-      ...secrets,
+      ...secretsOf(hunt, key),
       DATABASE_URL: test.url,
       FLY_API_HOSTNAME: simulator.url,
       FLY_REGISTRY_URL: registry.url,
-      FLY_ORG_SLUG: 'house',
-      FLY_SHARED_REGISTRY_APP: REPOSITORY,
-      FLY_SUBDOMAIN_SUFFIX: 'tenants.test',
-      LANDLORD_ENCRYPTION_KEYS: `${key.id}:${key.key.toString('base64')}`,
       LANDLORD_PUBLIC_URL: `http://127.0.0.1:${port}`,
-      LANDLORD_OPERATORS: OPERATOR.email,
-      LANDLORD_PLANS_FILE: 'examples/plans.yaml',
-      GITHUB_CLIENT_ID: CLIENT.clientId,
       GITHUB_URL: github.url,
       OIDC_ISSUER: issuer.url,
-      OIDC_CLIENT_ID: CLIENT.clientId,
       PADDLE_API_URL: paddle.url,
-      // Public by design: it stands in the page on which people pay.
-      PADDLE_CLIENT_TOKEN: 'test_client_token',
-      LOG_LEVEL: 'trace',
+      ...SETTINGS,
     },
     onOutput: (text) => hunt.search('the log', text),
   });
+  const control = (path: string, body?: object) =>
+    call(`${simulator.url}/_simulator/${path}`, { ...(body && { method: 'POST', body }) });
 
-  const house: ReferenceHouse = {
+  return {
     ...{ url: daemon.url, paddle, registry, github, issuer, hunt },
-    async browse(url) {
-      const page = await fetch(url, { redirect: 'follow' });
-      const text = await page.text();
-      if (!page.ok) throw new Error(`the browser got ${page.status} from ${url}: ${text}`);
-      return text;
-    },
+    browse,
     async deliver(notifications) {
-      for (const notification of notifications) {
-        const body = JSON.stringify(notification);
-        const headers = { 'content-type': 'application/json', 'paddle-signature': signatureOf(body) };
-        const heard = await fetch(`${daemon.url}/webhooks/paddle`, { method: 'POST', headers, body });
-        hunt.search('answers to Paddle', await heard.text());
-        if (!heard.ok) throw new Error(`a webhook was answered ${heard.status}`);
-      }
+      for (const notification of notifications)
+        hunt.search('answers to Paddle', await tell(daemon.url, notification));
     },
     overhear: (exchange) => overhear(hunt, exchange),
     world: () => worldOf(simulator.url),
     async refuseSecrets(app, words) {
       const refusal = { kind: 'status', status: 422, body: { error: words } };
-      const body = { operation: 'Secrets_update', app, ...refusal };
-      await call(`${simulator.url}/_simulator/faults`, { method: 'POST', body });
+      await control('faults', { operation: 'Secrets_update', app, ...refusal });
     },
     async sweep(operatorToken) {
       const dump = await dumpDatabase(test.query);
       await hunt.hideSealed(dump, { keys: [key], except: NOT_SECRET });
       hunt.search('the database', dump);
       for (const path of ['world', 'calls'])
-        hunt.search(
-          `the ${path} of Fly`,
-          JSON.stringify((await call(`${simulator.url}/_simulator/${path}`)).body),
-        );
+        hunt.search(`the ${path} of Fly`, JSON.stringify((await control(path)).body));
       await searchOperatorViews({ hunt, url: daemon.url, token: operatorToken, test });
     },
     async close() {
@@ -146,7 +111,54 @@ export async function openReferenceHouse(): Promise<ReferenceHouse> {
       await test.drop();
     },
   };
-  return house;
+}
+
+/** What the operator sets beside addresses and secrets. */
+const SETTINGS = {
+  FLY_ORG_SLUG: 'house',
+  FLY_SHARED_REGISTRY_APP: REPOSITORY,
+  FLY_SUBDOMAIN_SUFFIX: 'tenants.test',
+  LANDLORD_OPERATORS: OPERATOR.email,
+  LANDLORD_PLANS_FILE: 'examples/plans.yaml',
+  GITHUB_CLIENT_ID: CLIENT.clientId,
+  OIDC_CLIENT_ID: CLIENT.clientId,
+  // Public by design: it stands in the page on which people pay.
+  PADDLE_CLIENT_TOKEN: 'test_client_token',
+  LOG_LEVEL: 'trace',
+};
+
+/** The secrets of the operator, all of them named to the hunt. */
+function secretsOf(hunt: SecretHunt, { id, key }: SealingKey): Record<string, string> {
+  const secrets = {
+    FLY_API_TOKEN: `fo1_${randomBytes(24).toString('base64url')}`,
+    JWT_SECRET: randomBytes(32).toString('base64url'),
+    PADDLE_API_KEY: API_KEY,
+    PADDLE_WEBHOOK_SECRET: WEBHOOK_SECRET,
+    GITHUB_CLIENT_SECRET: CLIENT.clientSecret,
+    OIDC_CLIENT_SECRET: CLIENT.clientSecret,
+  };
+  for (const [name, value] of Object.entries(secrets)) hunt.hide(name, value);
+  const bytes = Buffer.from(key);
+  for (const encoding of ['base64', 'base64url', 'hex'] as const)
+    hunt.hide('the encryption key', bytes.toString(encoding));
+  return { ...secrets, LANDLORD_ENCRYPTION_KEYS: `${id}:${bytes.toString('base64')}` };
+}
+
+async function browse(url: string): Promise<string> {
+  const page = await fetch(url, { redirect: 'follow' });
+  const text = await page.text();
+  if (!page.ok) throw new Error(`the browser got ${page.status} from ${url}: ${text}`);
+  return text;
+}
+
+/** Delivers a webhook, signed. Throws when it is not heard. */
+async function tell(url: string, notification: Notification): Promise<string> {
+  const body = JSON.stringify(notification);
+  const headers = { 'content-type': 'application/json', 'paddle-signature': signatureOf(body) };
+  const heard = await fetch(`${url}/webhooks/paddle`, { method: 'POST', headers, body });
+  const text = await heard.text();
+  if (!heard.ok) throw new Error(`a webhook was answered ${heard.status}: ${text}`);
+  return text;
 }
 
 /** Answers whose purpose is to show a secret to its owner, and which of their fields it is. */
