@@ -374,6 +374,7 @@ describe('a defect', () => {
   it('is logged with its stack, and answered with the id of the request alone', async () => {
     const { plan } = harness.outside;
     harness.outside.plan = undefined as never;
+    harness.askForDefect();
     const rest = await harness.call('operator', 'GET', `/api/v1/tenants/${foreignId}/plan`);
     harness.outside.plan = plan;
     const id = String(rest.headers['x-request-id']);

@@ -27,6 +27,7 @@ import { createVault } from '../../src/vault/postgres-vault.ts';
 import type { OwnersVault } from '../../src/vault/vault.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
+import { DEFECT } from '../support/processes.ts';
 import { signToken } from '../support/tokens.ts';
 
 export const ROOT = '/apis/cloud.systemprompt.io/v1alpha1';
@@ -87,8 +88,10 @@ export interface Harness {
   readonly clock: FakeClock;
   readonly outside: Outside;
   readonly ledger: Ledger;
-  /** Everything that was logged, one JSON line each. */
+  /** Everything that was logged, one JSON line each; `close` rejects when a defect is among it that nobody asked for. */
   readonly logged: string[];
+  /** To be called by a test that brings about a defect. */
+  askForDefect(): void;
   /** Address of the listening socket. */
   readonly url: string;
   token(caller: Exclude<Caller, 'nobody'>): Promise<string>;
@@ -134,6 +137,7 @@ export async function openHarness(
   const testDatabase = options.databaseUrl === undefined ? await createTestDatabase() : undefined;
   const clock = createFakeClock(options);
   const logged: string[] = [];
+  let asked = 0;
   const log = pino({ level: 'trace' }, { write: (line: string) => void logged.push(line) });
   const database =
     testDatabase?.database ?? connect({ url: options.databaseUrl ?? '', log, clock: systemClock });
@@ -277,6 +281,7 @@ export async function openHarness(
     outside,
     ledger,
     logged,
+    askForDefect: () => void (asked += 1),
     url,
     token,
     async call(caller, method, url, { body, headers = {} } = {}) {
@@ -310,6 +315,11 @@ export async function openHarness(
       await simulator.close();
       await stores.close();
       await (testDatabase?.drop() ?? database.close());
+      const defects = logged.filter((line) => line.includes(DEFECT));
+      if (defects.length !== asked)
+        throw new Error(
+          `${defects.length} requests met a defect, asked for were ${asked}: ${defects.join(' ')}`,
+        );
     },
   };
 }

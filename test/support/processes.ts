@@ -14,6 +14,9 @@ const ROOT = resolve(import.meta.dirname, '../..');
 /** Enough of a process's output to tell why it failed. */
 const KEPT_OUTPUT = 64 * 1024;
 
+/** What the daemon logs when it answers a request with a 5xx that is its own fault. */
+export const DEFECT = 'request met a defect';
+
 export interface RunningProcess {
   readonly pid: number;
   /** What it has printed lately, both streams together. */
@@ -68,7 +71,7 @@ export async function startSimulator(
   return { ...running, url };
 }
 
-/** `npm start`, by its built file. Returns once /readyz is green. */
+/** `npm start`, by its built file. Returns once /readyz is green; `stop` rejects when it has met a defect of its own. */
 export async function startDaemon(options: {
   readonly stateDir: string;
   readonly simulatorUrl?: string;
@@ -92,7 +95,16 @@ export async function startDaemon(options: {
   const url = `http://127.0.0.1:${port}`;
   await ready(running, url);
   const text = await readFile(join(options.stateDir, 'credentials.json'), 'utf8');
-  return { ...running, url, credentials: credentialsSchema.parse(JSON.parse(text)) };
+  const stop = async (): Promise<number | null> => {
+    const code = await running.stop();
+    const defect = running
+      .output()
+      .split('\n')
+      .find((line) => line.includes(DEFECT));
+    if (defect !== undefined) throw new Error(`the daemon met a defect of its own: ${defect}`);
+    return code;
+  };
+  return { ...running, stop, url, credentials: credentialsSchema.parse(JSON.parse(text)) };
 }
 
 /** The built daemon as an operator runs it in production: nothing is made up, everything is in `env`. */
