@@ -95,19 +95,15 @@ export async function startDaemon(options: {
   const url = `http://127.0.0.1:${port}`;
   await ready(running, url);
   const text = await readFile(join(options.stateDir, 'credentials.json'), 'utf8');
-  const stop = async (): Promise<number | null> => {
-    const code = await running.stop();
-    const defect = running
-      .output()
-      .split('\n')
-      .find((line) => line.includes(DEFECT));
-    if (defect !== undefined) throw new Error(`the daemon met a defect of its own: ${defect}`);
-    return code;
+  return {
+    ...running,
+    stop: soundStop(running),
+    url,
+    credentials: credentialsSchema.parse(JSON.parse(text)),
   };
-  return { ...running, stop, url, credentials: credentialsSchema.parse(JSON.parse(text)) };
 }
 
-/** The built daemon as an operator runs it in production: nothing is made up, everything is in `env`. */
+/** The same as an operator runs it in production: nothing is made up, everything is in `env`. */
 export async function startProduction(options: {
   readonly port: number;
   readonly env: NodeJS.ProcessEnv;
@@ -121,7 +117,20 @@ export async function startProduction(options: {
   });
   const url = `http://127.0.0.1:${port}`;
   await ready(running, url);
-  return { ...running, url };
+  return { ...running, stop: soundStop(running), url };
+}
+
+/** Ends the daemon, and rejects when it has met a defect of its own. */
+function soundStop(running: RunningProcess): RunningProcess['stop'] {
+  return async () => {
+    const code = await running.stop();
+    const defect = running
+      .output()
+      .split('\n')
+      .find((line) => line.includes(DEFECT));
+    if (defect !== undefined) throw new Error(`the daemon met a defect of its own: ${defect}`);
+    return code;
+  };
 }
 
 async function ready(daemon: RunningProcess, url: string): Promise<void> {
