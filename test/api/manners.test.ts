@@ -279,6 +279,18 @@ describe('the audit log', () => {
     expect(await last()).not.toHaveProperty('before');
   });
 
+  it('has the names of the secrets that were set or deleted, under their tenant, and no value', async () => {
+    await harness.call(me, 'PUT', at('/secrets'), { body: { secrets: { STRIPE_KEY: 'hunter7' } } });
+    await harness.call(me, 'DELETE', at('/secrets/STRIPE_KEY'));
+    const { data } = (await harness.call('operator', 'GET', `/api/v1/audit?tenant_id=${tenant.metadata.uid}`))
+      .body;
+    expect(data).toMatchObject([
+      { method: 'DELETE', before: { secrets: ['STRIPE_KEY'] } },
+      { method: 'PUT', after: { secrets: ['STRIPE_KEY'] } },
+    ]);
+    expect(JSON.stringify(await database.query('SELECT * FROM audit_log'))).not.toContain('hunter7');
+  });
+
   it('has a repetition once', async () => {
     const headers = { 'idempotency-key': 'audited' };
     await harness.call(me, 'POST', at('/restart'), { headers });
