@@ -16,44 +16,55 @@ const ACCOUNT = 'landlord';
 /** A token must outlive the test file. */
 const TOKEN_LIFETIME = '2h';
 
-export interface ClusterHouse {
+/** A cluster that is ready for daemons. */
+export interface PreparedCluster {
   readonly cluster: Cluster;
-  readonly database: TestDatabase;
-  /** The daemons and their Fly; whoever still runs at the end of the house is stopped with it. */
-  readonly replicas: Replicas;
+  /** What tells a daemon to keep its tenants there; `DATABASE_URL` is missing still. */
+  readonly env: NodeJS.ProcessEnv;
   /** What the daemons asked of the API server, oldest first. */
   requests(): Promise<AuditEntry[]>;
-  stop(): Promise<void>;
 }
 
-/** Starts cluster and simulator and prepares both; no daemon yet. */
-export async function createClusterHouse(
-  options: { readonly simulator?: NodeJS.ProcessEnv } = {},
-): Promise<ClusterHouse> {
-  const [cluster, database] = await Promise.all([startCluster(), createTestDatabase()]);
+export async function prepareCluster(): Promise<PreparedCluster> {
+  const cluster = await startCluster();
   const admin = (...args: string[]) =>
     promisify(execFile)('kubectl', ['--kubeconfig', cluster.adminKubeconfig, ...args]);
   await admin('apply', '-k', MANIFESTS);
   await admin('wait', '--for=condition=Established', 'crd/tenants.cloud.systemprompt.io', '--timeout=30s');
   const { stdout } = await admin('-n', NAMESPACE, 'create', 'token', ACCOUNT, `--duration=${TOKEN_LIFETIME}`);
   const kubeconfig = await cluster.kubeconfigFor({ token: stdout.trim(), namespace: NAMESPACE });
-  const replicas = await startReplicas({
-    env: {
-      LANDLORD_STORE: 'kubernetes',
-      LANDLORD_KUBECTL_PORT: 'off',
-      KUBECONFIG: kubeconfig,
-      DATABASE_URL: database.url,
+  return {
+    cluster,
+    env: { LANDLORD_STORE: 'kubernetes', LANDLORD_KUBECTL_PORT: 'off', KUBECONFIG: kubeconfig },
+    async requests() {
+      const username = `system:serviceaccount:${NAMESPACE}:${ACCOUNT}`;
+      return (await cluster.auditLog()).filter(({ user }) => user.username === username);
     },
+  };
+}
+
+export interface ClusterHouse extends Omit<PreparedCluster, 'env'> {
+  readonly database: TestDatabase;
+  /** The daemons and their Fly; whoever still runs at the end of the house is stopped with it. */
+  readonly replicas: Replicas;
+  stop(): Promise<void>;
+}
+
+/** Starts cluster, database and simulator; no daemon yet. */
+export async function createClusterHouse(
+  options: { readonly simulator?: NodeJS.ProcessEnv } = {},
+): Promise<ClusterHouse> {
+  const [prepared, database] = await Promise.all([prepareCluster(), createTestDatabase()]);
+  const { cluster, env } = prepared;
+  const replicas = await startReplicas({
+    env: { ...env, DATABASE_URL: database.url },
     ...(options.simulator !== undefined && { simulatorEnv: options.simulator }),
   });
   return {
     cluster,
     database,
     replicas,
-    async requests() {
-      const username = `system:serviceaccount:${NAMESPACE}:${ACCOUNT}`;
-      return (await cluster.auditLog()).filter(({ user }) => user.username === username);
-    },
+    requests: () => prepared.requests(),
     async stop() {
       await replicas.stop();
       await Promise.all([cluster.stop(), database.drop()]);
