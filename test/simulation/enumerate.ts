@@ -27,6 +27,8 @@ export interface EnumerateOptions {
   readonly only?: (fate: Fate) => boolean;
   /** Every n-th of them all; 1 when absent. */
   readonly stride?: number;
+  /** Whether to end with the first history that breaks an invariant. */
+  readonly stopAtFirst?: boolean;
 }
 
 /** What must not be made more often because something went wrong. */
@@ -49,6 +51,7 @@ export async function enumerate(options: EnumerateOptions): Promise<Enumeration>
     const verdict = await runHistory(disturbed);
     const violations = [...verdict.violations, ...repeated(undisturbed.made, verdict.made)];
     if (violations.length > 0) failed.push({ history: disturbed, violations });
+    if (failed.length > 0 && options.stopAtFirst === true) break;
     await new Promise((resolve) => setImmediate(resolve));
   }
   return {
