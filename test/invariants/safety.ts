@@ -48,6 +48,8 @@ export interface SafetyOptions {
   readonly secrets: () => Iterable<string>;
   /** What of the tenant is left outside of Fly, in words. */
   readonly leftElsewhere: (uid: string) => readonly string[];
+  /** Whether a call may have come so late, and its maker know so little of it, that it was rightly made again. */
+  readonly mayRepeat: () => boolean;
 }
 
 interface Known {
@@ -186,11 +188,23 @@ export function createSafety(options: SafetyOptions): Safety {
         foreign.length === 0,
         () => `${name} has ${foreign[0]?.id ?? ''} without our mark`,
       );
+      const addresses = app.addresses.filter(({ type }) => type === 'v6').length;
+      verdicts.check(
+        'ONCE',
+        addresses <= 1 || options.mayRepeat(),
+        () => `${name} has ${addresses} IPv6 addresses`,
+      );
       checkVolumes(known, app);
       match(known);
     },
     wrote(write) {
       const known = byApp.get(write.app);
+      const again = repeats(write, known?.app);
+      verdicts.check(
+        'ONCE',
+        again === undefined || options.mayRepeat(),
+        () => `${write.app}: ${again ?? ''}`,
+      );
       const destroys = DESTRUCTIVE[write.operation];
       if (known === undefined || destroys === undefined) return;
       const target = `${write.operation} of ${write.target} of tenant ${known.tenant.metadata.name}`;
@@ -212,6 +226,13 @@ function wantsTheSame(one: Tenant, other: Tenant): boolean {
     one.metadata.generation === other.metadata.generation &&
     one.metadata.deletionTimestamp === other.metadata.deletionTimestamp
   );
+}
+
+/** What there already is of what Fly would make twice, in words. */
+function repeats({ operation }: Write, app: AppView | undefined): string | undefined {
+  const volumes = liveVolumes(app).length;
+  if (operation === 'Volumes_create' && volumes > 0) return `a volume is made beside ${volumes}`;
+  return undefined;
 }
 
 /** When a write that destroys something is wanted although the tenant is to stay. */

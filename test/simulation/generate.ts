@@ -32,6 +32,16 @@ export function grandTour(seed: number): History {
   return { seed, latency: 1, acts, patient: true, faults: [], quietMs: 0 };
 }
 
+/** One tenant that is made, changed once in everything, and deleted: the small scope of exhaustive runs. */
+export function shortLife(seed: number): History {
+  const things: readonly Undated<Act>[] = [
+    { do: 'create', tenant: 0, spec: { image: imageNamed('hello') } },
+    { do: 'edit', tenant: 0, spec: { memoryMb: 1024, volumeGb: 2, hostnames: ['first.test'] } },
+  ];
+  return { ...grandTour(seed), acts: things.map((act) => ({ atMs: 0, ...act })) };
+}
+
+/** The history of a seed. The same seed and sites give the same history. */
 export function drawHistory(seed: number, sites: Sites): History {
   const chance = { random: Math.imul(seed, 0x9e3779b1) | 0 };
   const draw = (least: number, most: number): number =>

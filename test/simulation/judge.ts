@@ -6,6 +6,7 @@ import { appOf } from '../../src/reconcilers/tenant/input.ts';
 import { appName } from '../../src/tenant/names.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
 import { differences, liveMachines, type AppView } from '../invariants/holdings.ts';
+import type { InvariantId } from '../invariants/invariant.ts';
 import { isReady, isStalled } from '../invariants/status.ts';
 import { SETTINGS } from './daemon.ts';
 import type { History } from './history.ts';
@@ -51,6 +52,16 @@ export function complaint(stage: Stage, tenant: Tenant): string {
   const differs = shortcomings(stage, tenant);
   const wish = deletionTimestamp === undefined ? 'is not as its spec wants it' : 'is not gone';
   return [`tenant ${name} ${wish}`, ready?.message ?? 'it has no status', ...differs].join(': ');
+}
+
+/** Which promise is broken by a tenant that does not come to rest. */
+export function brokenBy(stage: Stage, tenant: Tenant): InvariantId {
+  const { generation, deletionTimestamp } = tenant.metadata;
+  if (deletionTimestamp !== undefined) return 'E5';
+  if ((tenant.status?.observedGeneration ?? 0) < generation) return 'S14';
+  return isReady(tenant) && differences(tenant, stage.scene.view(appOf(tenant)), SETTINGS).length > 0
+    ? 'D1'
+    : 'E1';
 }
 
 /** What only a person can mend. Anything else that stalls a tenant is a violation of E2. */

@@ -9,7 +9,7 @@ import { misreports } from '../invariants/holdings.ts';
 import type { Violation } from '../invariants/invariant.ts';
 import { checkTold, contradictions } from '../invariants/status.ts';
 import type { History } from './history.ts';
-import { asleep, bugs, checkNothingLeft, complaint, help, needsHelp, rests } from './judge.ts';
+import { asleep, brokenBy, bugs, checkNothingLeft, complaint, help, needsHelp, rests } from './judge.ts';
 import { EPOCH_MS } from './kernel.ts';
 import { raiseCurtain, type Stage } from './stage.ts';
 import type { Fault } from './wire.ts';
@@ -52,9 +52,14 @@ const SETTLING_MS = 120_000;
 /** Lives the history from its beginning to its end. Rejects only for a fault of the rig itself. */
 export async function runHistory(
   history: History,
-  options: { readonly keepTrace?: boolean } = {},
+  options: {
+    readonly keepTrace?: boolean;
+    /** Does something to the world before the first turn: for tests of the judges. */
+    readonly tamper?: (stage: Stage) => void;
+  } = {},
 ): Promise<Verdict> {
   const stage = raiseCurtain(history, options.keepTrace === true);
+  options.tamper?.(stage);
   const { kernel, scene, verdicts, trace } = stage;
   await (history.patient ? actPatiently(stage) : actByTheClock(stage));
   const healedMs = await untilRest(stage);
@@ -119,8 +124,8 @@ async function untilRest(stage: Stage): Promise<number | undefined> {
     if (left.length === 0) return kernel.now() - startedMs;
     const stalled = left.filter(needsHelp);
     if (stalled.length === 0 || helps === MOST_HELPS) {
-      const deleted = left.every(({ metadata }) => metadata.deletionTimestamp !== undefined);
-      verdicts.check(deleted ? 'E5' : 'E1', false, () => left.map((one) => complaint(stage, one)).join('; '));
+      for (const tenant of left)
+        verdicts.check(brokenBy(stage, tenant), false, () => complaint(stage, tenant));
       return undefined;
     }
     helps += 1;

@@ -33,6 +33,8 @@ export interface Scene {
   readonly wire: Wire;
   /** Those that are alive, oldest first. */
   readonly daemons: readonly Daemon[];
+  /** How many there have been. */
+  births(): number;
   /** Lines that daemons have logged, of all levels. */
   readonly log: readonly string[];
   /** Of every tenant that there ever was. */
@@ -202,6 +204,7 @@ export function createScene(options: SceneOptions): Scene {
       view,
     },
     disturbWatches: (disturbance) => watches.disturb(disturbance),
+    births: () => births,
     cutWatches: () => watches.cut(),
     appTouched: options.onApp,
   };

@@ -38,6 +38,7 @@ export function raiseCurtain(history: History, keep: boolean): Stage {
     now: () => kernel.now(),
     secrets: () => scene.vault.secrets,
     leftElsewhere: (uid) => leftElsewhere(scene, uid),
+    mayRepeat: () => mayRepeat(scene, history),
   });
 
   /** After every turn: what did it change on Fly? */
@@ -69,6 +70,11 @@ export function raiseCurtain(history: History, keep: boolean): Stage {
     },
     onFlyCall(call) {
       trace.add(`${call.operation} -> ${call.status ?? 'nothing'}`);
+      verdicts.check(
+        'S13',
+        call.status !== 429 || isExcusable(scene, history),
+        () => `${call.operation} was refused`,
+      );
       if (!call.isWrite) return;
       stir.writes += 1;
       if (call.applied) stir.made[call.operation] = (stir.made[call.operation] ?? 0) + 1;
@@ -78,6 +84,22 @@ export function raiseCurtain(history: History, keep: boolean): Stage {
     onRemoval: (operation, uid) => safety.wrote({ operation, app: appName(uid), target: uid }),
   });
   return { history, kernel, scene, people: createPeople({ kernel, scene, verdicts }), verdicts, trace, stir };
+}
+
+/**
+ * A call that comes half a minute late is waited for by whoever made it, and by nobody else: a daemon that has died
+ * knows only when it was begun. And a clock that is set forward says that the wait is over.
+ */
+function mayRepeat({ wire, births }: Scene, { acts }: History): boolean {
+  const late = wire.hits.some(({ fate }) => fate === 'effect-late');
+  return (late && births() > 1) || acts.some((act) => act.do === 'set-clock' && act.byMs > 0);
+}
+
+/** Whoever has died, been held up or lost calls has also lost count of them. */
+function isExcusable({ wire, births }: Scene, { acts }: History): boolean {
+  return (
+    wire.hits.length > 0 || births() > 1 || acts.some((act) => act.do === 'stall' || act.do === 'set-clock')
+  );
 }
 
 function writeOf({ operation, path }: FlyCall): { operation: string; app: string; target: string } {

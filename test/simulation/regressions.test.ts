@@ -1,0 +1,73 @@
+/**
+ * Faults of the product that the simulation has found, each as the shortest history that showed it, by name. The
+ * causes stand in docs/proof.md.
+ */
+import { describe, expect, it } from 'vitest';
+import type { History } from './history.ts';
+import { imageNamed } from './people.ts';
+import { runHistory } from './run.ts';
+
+const IMAGE = imageNamed('hello');
+
+const FOUND: readonly { readonly name: string; readonly history: History }[] = [
+  {
+    name: 'a clock that is set back by an hour holds no call to Fly back',
+    history: {
+      ...{ seed: 36, latency: 0, faults: [], quietMs: 0 },
+      acts: [
+        { atMs: 1_655, do: 'create', tenant: 0, spec: { image: IMAGE, hostnames: ['first.test'] } },
+        { atMs: 9_354, do: 'set-clock', byMs: -3_600_000 },
+        { atMs: 37_794, do: 'edit', tenant: 0, spec: { deletionPolicy: 'Orphan' } },
+      ],
+    },
+  },
+  {
+    name: 'a machine that was just made is not forgotten when its image is taken out of the spec',
+    history: {
+      ...{ seed: 70, latency: 1, faults: [], quietMs: 0 },
+      acts: [
+        { atMs: 960, do: 'create', tenant: 0, spec: { hostnames: ['first.test'] } },
+        { atMs: 8_158, do: 'edit', tenant: 0, spec: { image: IMAGE } },
+        { atMs: 8_759, do: 'undeploy', tenant: 0 },
+      ],
+    },
+  },
+  {
+    name: 'a certificate that is asked for last is looked at before the next sweep',
+    history: {
+      ...{ seed: 229, latency: 0, faults: [], quietMs: 330_000 },
+      acts: [
+        { atMs: 1_219, do: 'create', tenant: 0, spec: { image: IMAGE } },
+        { atMs: 39_969, do: 'delete-certificate', tenant: 0 },
+      ],
+    },
+  },
+  {
+    name: 'a database that is still being made when its maker has lost the connection is not left behind',
+    history: {
+      ...{ seed: 4, latency: 0, quietMs: 0 },
+      acts: [
+        { atMs: 500, do: 'create', tenant: 0, spec: {} },
+        { atMs: 600, do: 'delete', tenant: 0 },
+      ],
+      faults: [{ site: 'databases.create', occurrence: 1, fate: 'effect-late' }],
+    },
+  },
+  {
+    name: 'a volume that Fly has moved and lost stalls the tenant, and one new volume takes its place',
+    history: {
+      ...{ seed: 5_078, latency: 0, faults: [], quietMs: 0 },
+      acts: [
+        { atMs: 244, do: 'create', tenant: 0, spec: { image: IMAGE } },
+        { atMs: 9_322, do: 'migrate-machine', tenant: 0 },
+        { atMs: 9_447, do: 'lose-volume', tenant: 0 },
+      ],
+    },
+  },
+];
+
+describe('what was found by simulation', () => {
+  it.each(FOUND)('stays mended: $name', async ({ history }) => {
+    expect((await runHistory(history)).violations).toEqual([]);
+  });
+});
