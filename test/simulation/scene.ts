@@ -34,7 +34,7 @@ export interface Scene {
   /** Those that are alive, oldest first. */
   readonly daemons: readonly Daemon[];
   /** How many there have been. */
-  births(): number;
+  readonly births: number;
   /** Lines that daemons have logged, of all levels. */
   readonly log: readonly string[];
   /** Of every tenant that there ever was. */
@@ -204,7 +204,9 @@ export function createScene(options: SceneOptions): Scene {
       view,
     },
     disturbWatches: (disturbance) => watches.disturb(disturbance),
-    births: () => births,
+    get births() {
+      return births;
+    },
     cutWatches: () => watches.cut(),
     appTouched: options.onApp,
   };

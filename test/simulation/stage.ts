@@ -92,13 +92,13 @@ export function raiseCurtain(history: History, keep: boolean): Stage {
  */
 function mayRepeat({ wire, births }: Scene, { acts }: History): boolean {
   const late = wire.hits.some(({ fate }) => fate === 'effect-late');
-  return (late && births() > 1) || acts.some((act) => act.do === 'set-clock' && act.byMs > 0);
+  return (late && births > 1) || acts.some((act) => act.do === 'set-clock' && act.byMs > 0);
 }
 
 /** Whoever has died, been held up or lost calls has also lost count of them. */
 function isExcusable({ wire, births }: Scene, { acts }: History): boolean {
   return (
-    wire.hits.length > 0 || births() > 1 || acts.some((act) => act.do === 'stall' || act.do === 'set-clock')
+    wire.hits.length > 0 || births > 1 || acts.some((act) => act.do === 'stall' || act.do === 'set-clock')
   );
 }
 
