@@ -8,12 +8,15 @@ const arrows = {
   tenant: [],
   database: ['clock'],
   vault: ['database', 'clock'],
-  store: ['tenant', 'database', 'clock'],
+  kubernetes: ['clock'],
+  store: ['tenant', 'database', 'kubernetes', 'clock'],
+  accounts: ['tenant', 'database', 'vault/seal', 'clock'],
   controller: ['clock'],
+  leases: ['controller', 'database', 'clock'],
   fly: ['clock'],
   simulator: ['fly/wire', 'clock'],
-  reconcilers: ['controller', 'fly', 'vault', 'database', 'store', 'tenant', 'clock'],
-  api: ['store', 'vault', 'tenant', 'clock'],
+  reconcilers: ['accounts', 'controller', 'fly', 'vault', 'database', 'store', 'tenant', 'clock'],
+  api: ['accounts', 'store', 'vault', 'tenant', 'clock'],
 };
 
 const rooms = Object.keys(arrows);

@@ -5,6 +5,8 @@
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
+  /** Milliseconds since some moment; only ever grows, whatever is done to the machine's clock. For durations. */
+  monotonic(): number;
   /** A number in [0, 1); used for jitter, never for secrets. */
   random(): number;
   /** Calls back once after `delayMs` (at once when not positive). Returns a function that cancels it. */
@@ -16,6 +18,7 @@ const LONGEST_TIMER_MS = 2_147_483_647;
 
 export const systemClock: Clock = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   random: () => Math.random(),
   setTimer(delayMs, callback) {
     const timer = setTimeout(callback, Math.min(Math.max(delayMs, 0), LONGEST_TIMER_MS));

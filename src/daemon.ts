@@ -4,34 +4,45 @@
  */
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
+import { introduceDeveloper, openAccounts } from './account-resources.ts';
+import type { Accounts } from './accounts/accounts.ts';
 import { createApi } from './api/api.ts';
-import { createAuthenticator, signToken, type Identity } from './api/auth.ts';
+import { createAuthenticator, type TokenKey } from './api/auth.ts';
 import type { HealthView } from './api/dependencies.ts';
+import { createBillingLoop, type BillingLoopOptions } from './billing-loop.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
+import type { Elector } from './controller/leases/elector.ts';
 import { createRuntimeMetrics } from './controller/metrics.ts';
 import type { Database } from './database/connection.ts';
-import { createTenantDatabases } from './database/tenant-databases.ts';
-import { applyExamples, developmentKeys, writeCredentials } from './development.ts';
+import { applyExamples, developmentKeys } from './development.ts';
+import { leaseHealth, nameReplica, openElection } from './election.ts';
 import type { Fly } from './fly/fly.ts';
+import { openKubectlDoor, writeKubeconfig, type KubectlDoor } from './kubectl.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { previewPlan } from './reconcilers/tenant/plan-view.ts';
-import { openDatabase, openFly, openStateDir, type Cleanup, type ResourceOptions } from './resources.ts';
-import { createPostgresStore } from './store/postgres/postgres-store.ts';
+import type { TenantSettings } from './reconcilers/tenant/settings.ts';
+import {
+  openDatabase,
+  openFly,
+  openStateDir,
+  openStore,
+  openTenantDatabases,
+  type Cleanup,
+  type ResourceOptions,
+} from './resources.ts';
 import type { TenantStore } from './store/store.ts';
 import { parseImage } from './tenant/image.ts';
-import { databaseName, FINALIZER } from './tenant/names.ts';
+import { FINALIZER } from './tenant/names.ts';
 import { createVault } from './vault/postgres-vault.ts';
 
 /** How long running passes may take to end when the daemon is told to stop. */
 const STOP_DEADLINE_MS = 10_000;
 /** How long a database may take to answer a health check. */
 const PING_TIMEOUT_MS = 2_000;
-/** Development tokens outlive any development run that anybody remembers. */
-const TOKEN_LIFETIME_SECONDS = 365 * 24 * 3_600;
+/** What stands for a tenant's database password wherever it is only shown; clients know a mask by its stars. */
+const PASSWORD_MASK = '********';
 const EXAMPLES = new URL('../examples/tenants.yaml', import.meta.url);
-/** The customer who owns the example tenants. */
-const EXAMPLE_CUSTOMER = 'ctm_example';
 
 export interface Daemon {
   /** Where the API listens. */
@@ -44,7 +55,8 @@ export interface Daemon {
 export async function startDaemon(config: Config, log: Logger): Promise<Daemon> {
   const cleanup = createCleanup(log);
   try {
-    const url = await build({ config, log, cleanup, clock: systemClock, metrics: new Registry() });
+    const replica = nameReplica(config);
+    const url = await build({ config, log, cleanup, replica, clock: systemClock, metrics: new Registry() });
     return { url, stop: () => cleanup.run() };
   } catch (error) {
     await cleanup.run();
@@ -58,56 +70,101 @@ async function build(options: ResourceOptions): Promise<string> {
   const keys = config.production ? undefined : await developmentKeys(config.stateDir);
   const { database, url: databaseUrl } = await openDatabase(options);
   const fly = await openFly(options);
-  const store = createPostgresStore({ database, clock, log });
-  cleanup.add('the store', () => store.close());
-  const vault = createVault({ database, keys: config.encryptionKeys ?? keys?.encryptionKeys ?? [], clock });
-  const databases = createTenantDatabases({
-    adminUrl: config.tenantDatabaseAdminUrl ?? databaseUrl,
-    nameOf: databaseName,
-    log,
-    clock,
-  });
-  cleanup.add('the connections to tenant databases', () => databases.close());
-  const settings = {
-    orgSlug: config.orgSlug,
-    registryHost: config.registryHost,
-    sharedRegistryApp: config.sharedRegistryApp,
-    subdomainSuffix: config.subdomainSuffix,
-  };
+  const store = await openStore(options, database);
+  const encryptionKeys = config.encryptionKeys ?? keys?.encryptionKeys ?? [];
+  const vaultOver = (over: Pick<Database, 'db'>) =>
+    createVault({ database: over, keys: encryptionKeys, clock });
+  const vault = vaultOver(database);
+  const databases = openTenantDatabases(options, databaseUrl);
+  const settings = settingsOf(config);
   const parts = { store: store.tenants, fly, vault, databases, settings, clock, log };
-  const loop = createLoop({ ...parts, metrics: createRuntimeMetrics(metrics) });
-  const jwtSecret = config.jwt.secret ?? keys?.jwtSecret;
-  const api = createApi({
+  const { tenants, leases, survey } = store;
+  const means = { database, databaseUrl, store: tenants, leases, fly, databases, vaultOver };
+  const acting = openElection(options, means);
+  const runtimeMetrics = createRuntimeMetrics(metrics);
+  const loop = createLoop({
     ...parts,
-    ...settings,
+    metrics: runtimeMetrics,
+    ...(acting !== undefined && { acting }),
+  });
+  let url = '';
+  const accounts = await openAccounts({ ...options, database, encryptionKeys, url: () => url });
+  const doors = {
+    store: store.tenants,
     events: store.events,
+    clock,
+    log,
     metrics,
-    auth: createAuthenticator({ key: tokenKey(config, jwtSecret), issuer: config.jwt.issuer, clock }),
+    auth: createAuthenticator({ key: tokenKey(config), issuer: config.jwt.issuer, own: accounts, clock }),
+    health: () => health(database, loop, acting?.elector),
+  };
+  const api = createApi({
+    ...doors,
+    ...settings,
+    accounts,
+    maskedDatabaseUrl: (uid) => databases.url(uid, PASSWORD_MASK),
     resolveImage: (reference, signal) => resolveImage(fly, reference, signal),
     planTenant: (tenant, signal) =>
       previewPlan({ ...parts, digestUsedElsewhere: loop.digestUsedElsewhere }, tenant, signal),
-    health: () => health(database, loop),
+    probesOnly: config.role === 'controller',
   });
   cleanup.add('the API', () => api.close());
-  const url = await api.listen({
+  url = await api.listen({
     host: config.host,
     port: config.port,
     listenTextResolver: (address) => `the API listens on ${address}`,
   });
+  const served = config.role === 'controller' ? undefined : survey;
+  const kubectl = served && (await openKubectlDoor(options, { ...doors, survey: served }));
   // Before the loop starts, which is what turns /readyz green: whoever waits for that may read the file at once.
-  if (keys !== undefined && jwtSecret !== undefined) await introduce(options, { jwtSecret, url });
+  if (keys !== undefined) await introduce(options, { accounts, url, kubectl });
   loop.start();
   cleanup.add('the control loop', () => loop.stop(STOP_DEADLINE_MS));
-  if (keys !== undefined && config.fly === undefined) await showExamples(store.tenants, log);
+  if (config.role !== 'api')
+    startBilling(cleanup, {
+      ...doors,
+      accounts,
+      tenants: loop.tenants,
+      metrics: runtimeMetrics,
+      listen: database.listen,
+    });
+  // A cluster is somebody's: nothing is put there unasked.
+  const ours = keys !== undefined && config.fly === undefined && config.store.kind === 'postgres';
+  if (ours) await showExamples(store.tenants, log);
   return url;
 }
 
-function tokenKey(
-  config: Config,
-  secret: string | undefined,
-): Parameters<typeof createAuthenticator>[0]['key'] {
-  if (config.jwt.jwksUrl !== undefined) return { kind: 'jwks', url: config.jwt.jwksUrl };
-  return { kind: 'secret', secret: secret ?? '' };
+function settingsOf({ orgSlug, registryHost, sharedRegistryApp, subdomainSuffix }: Config): TenantSettings {
+  return { orgSlug, registryHost, sharedRegistryApp, subdomainSuffix };
+}
+
+/** Where nothing can be bought, nothing follows from what was. */
+function startBilling(
+  cleanup: Cleanup,
+  options: Omit<BillingLoopOptions, 'billing'> & { readonly accounts: Accounts },
+): void {
+  const { billing } = options.accounts;
+  if (billing === undefined) return;
+  const loop = createBillingLoop({ ...options, billing });
+  loop.start();
+  cleanup.add('the billing loop', () => loop.stop(STOP_DEADLINE_MS));
+}
+
+/** Tokens for people, scripts and kubectl; only a development run hands them out unasked. */
+async function introduce(
+  options: ResourceOptions,
+  parts: { readonly accounts: Accounts; readonly url: string; readonly kubectl: KubectlDoor | undefined },
+): Promise<void> {
+  const token = await introduceDeveloper({ ...options, ...parts });
+  if (parts.kubectl === undefined) return;
+  const kubeconfig = await writeKubeconfig(options.config.stateDir, { ...parts.kubectl, token });
+  options.log.info(`kubectl works with KUBECONFIG=${kubeconfig}`);
+}
+
+/** Of the issuer outside, where there is one. */
+function tokenKey({ jwt }: Config): TokenKey | undefined {
+  if (jwt.jwksUrl !== undefined) return { kind: 'jwks', url: jwt.jwksUrl };
+  return jwt.secret === undefined ? undefined : { kind: 'secret', secret: jwt.secret };
 }
 
 async function resolveImage(fly: Fly, text: string, signal: AbortSignal): Promise<string | undefined> {
@@ -117,7 +174,11 @@ async function resolveImage(fly: Fly, text: string, signal: AbortSignal): Promis
   return fly.registry.resolve({ registry, repository, reference: digest ?? tag ?? 'latest' }, signal);
 }
 
-async function health(database: Database, { tenants }: Loop): Promise<HealthView> {
+async function health(
+  database: Database,
+  { tenants }: Loop,
+  elector: Elector | undefined,
+): Promise<HealthView> {
   const reachable = await database.ping(AbortSignal.timeout(PING_TIMEOUT_MS)).then(
     () => true,
     () => false,
@@ -129,33 +190,9 @@ async function health(database: Database, { tenants }: Loop): Promise<HealthView
       healthy: tenants.healthy,
       ...(!tenants.healthy && { message: 'the watch on tenants is down; it is being restarted' }),
     },
+    ...(elector === undefined ? [] : [leaseHealth(elector)]),
   ];
   return { healthy: checks.every((check) => check.healthy), checks };
-}
-
-/** Writes credentials for people and scripts; only a development run has a key of its own to sign them with. */
-async function introduce(
-  { config, clock, log }: ResourceOptions,
-  { jwtSecret, url }: { readonly jwtSecret: string; readonly url: string },
-): Promise<void> {
-  const sign = (identity: Identity): Promise<string> =>
-    signToken({
-      secret: jwtSecret,
-      issuer: config.jwt.issuer,
-      identity,
-      lifetimeSeconds: TOKEN_LIFETIME_SECONDS,
-      clock,
-    });
-  const file = await writeCredentials(config.stateDir, {
-    api_url: url,
-    operator_token: await sign({ role: 'operator', subject: 'development-operator' }),
-    customer_token: await sign({
-      role: 'customer',
-      subject: 'development-customer',
-      customer: EXAMPLE_CUSTOMER,
-    }),
-  });
-  log.info(`credentials for this run are in ${file}`);
 }
 
 /** An empty store shows nothing; with a simulated Fly, tenants cost nothing. */

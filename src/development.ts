@@ -3,22 +3,19 @@
  * and scripts, and the first tenants. Everything is kept in the state folder, readable by its owner only.
  */
 import { randomBytes } from 'node:crypto';
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 import type { EncryptionKey } from './config.ts';
+import { readOptional, writePrivate } from './private-file.ts';
 import type { TenantStore } from './store/store.ts';
 
-const OWNER_ONLY = 0o600;
-
 const keysSchema = z.object({
-  jwtSecret: z.string().min(32),
   encryptionKeys: z.array(z.object({ id: z.string(), key: z.base64() })).min(1),
 });
 
 export interface DevelopmentKeys {
-  readonly jwtSecret: string;
   readonly encryptionKeys: readonly EncryptionKey[];
 }
 
@@ -29,13 +26,11 @@ export async function developmentKeys(stateDir: string): Promise<DevelopmentKeys
   const keys =
     kept === undefined
       ? {
-          jwtSecret: randomBytes(48).toString('base64url'),
           encryptionKeys: [{ id: 'development', key: randomBytes(32).toString('base64') }],
         }
       : keysSchema.parse(JSON.parse(kept));
-  if (kept === undefined) await writePrivate(file, keys);
+  if (kept === undefined) await writePrivate(file, json(keys));
   return {
-    jwtSecret: keys.jwtSecret,
     encryptionKeys: keys.encryptionKeys.map(({ id, key }) => ({ id, key: Buffer.from(key, 'base64') })),
   };
 }
@@ -50,7 +45,7 @@ export interface Credentials {
 /** Writes `credentials.json` and returns its path. */
 export async function writeCredentials(stateDir: string, credentials: Credentials): Promise<string> {
   const file = join(stateDir, 'credentials.json');
-  await writePrivate(file, credentials);
+  await writePrivate(file, json(credentials));
   return file;
 }
 
@@ -59,32 +54,25 @@ const manifestSchema = z.object({
   spec: z.unknown(),
 });
 
-/** Creates every Tenant of a YAML file, and returns their names. Meant for an empty store. */
+/** By this `kubectl apply` knows later which fields a file no longer has. */
+const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
+
+/** Creates every Tenant of a YAML file as `kubectl apply` would, and returns their names. Meant for an empty store. */
 export async function applyExamples(
   store: Pick<TenantStore, 'create'>,
   options: { readonly file: URL; readonly finalizer: string },
 ): Promise<string[]> {
   const names: string[] = [];
   for (const document of parseAllDocuments(await readFile(options.file, 'utf8'))) {
-    const { metadata, spec } = manifestSchema.parse(document.toJS());
-    await store.create({ metadata: { ...metadata, finalizers: [options.finalizer] }, spec });
+    const manifest: unknown = document.toJS();
+    const { metadata, spec } = manifestSchema.parse(manifest);
+    const annotations = { [LAST_APPLIED]: json(manifest) };
+    await store.create({ metadata: { ...metadata, annotations, finalizers: [options.finalizer] }, spec });
     names.push(metadata.name);
   }
   return names;
 }
 
-/** Atomically, so that a crash leaves the old file or the new one. */
-async function writePrivate(file: string, content: unknown): Promise<void> {
-  const temporary = `${file}.${randomBytes(6).toString('hex')}`;
-  await writeFile(temporary, `${JSON.stringify(content, null, 2)}\n`, { mode: OWNER_ONLY });
-  await rename(temporary, file);
-}
-
-async function readOptional(file: string): Promise<string | undefined> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
-  }
+function json(content: unknown): string {
+  return `${JSON.stringify(content, null, 2)}\n`;
 }

@@ -6,6 +6,9 @@ import type { Logger } from 'pino';
 import type { Clock } from './clock.ts';
 import { createController } from './controller/controller.ts';
 import { createInformer, type Change, type Informer } from './controller/informer.ts';
+import type { Elector } from './controller/leases/elector.ts';
+import { shardWork } from './controller/leases/sharded.ts';
+import { shardOf } from './controller/leases/shards.ts';
 import type { RuntimeMetrics } from './controller/metrics.ts';
 import { PRIORITY } from './controller/queue.ts';
 import type { TenantDatabases } from './database/tenant-databases.ts';
@@ -13,9 +16,14 @@ import type { Fly } from './fly/fly.ts';
 import { createFlyFeed } from './reconcilers/feed/feed.ts';
 import { appOf } from './reconcilers/tenant/input.ts';
 import { createMachineWaits } from './reconcilers/tenant/machine-waits.ts';
-import { createTenantReconciler, tenantKey } from './reconcilers/tenant/reconcile.ts';
+import {
+  createTenantReconciler,
+  tenantKey,
+  type TenantReconcilerDependencies,
+} from './reconcilers/tenant/reconcile.ts';
 import type { TenantSettings } from './reconcilers/tenant/settings.ts';
 import { GoneError, type TenantStore } from './store/store.ts';
+import { isPaused, reconcileRequest } from './tenant/annotations.ts';
 import { parseImage } from './tenant/image.ts';
 import type { Tenant } from './tenant/schema.ts';
 import type { Vault } from './vault/vault.ts';
@@ -31,6 +39,8 @@ const CONCURRENCY = 64;
 /** A machine that has arrived usually lacks one look to be Ready: it goes before work that has not begun. */
 const NEARLY_DONE = PRIORITY.edit + 10;
 
+type TenantIndex = 'app' | 'digest' | 'shard';
+
 export interface LoopOptions {
   readonly store: TenantStore;
   readonly fly: Fly;
@@ -40,11 +50,20 @@ export interface LoopOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: RuntimeMetrics;
+  /** Absent: the replica acts on nothing, and only follows the store. */
+  readonly acting?: {
+    /** Says which tenants this replica may act on; the loop starts and stops it. */
+    readonly elector: Elector;
+    /** The means of acting for as long as `mayAct` says so; each of them asks before it changes anything. */
+    readonly under: (
+      mayAct: () => boolean,
+    ) => Pick<TenantReconcilerDependencies, 'store' | 'fly' | 'vault' | 'databases'>;
+  };
 }
 
 export interface Loop {
   /** Follows the store, and its health is that of the watch. */
-  readonly tenants: Informer<Tenant, 'app' | 'digest'>;
+  readonly tenants: Informer<Tenant, TenantIndex>;
   /** Whether a tenant other than `uid` wants or runs the digest, and is to stay. */
   readonly digestUsedElsewhere: (digest: string, uid: string) => boolean;
   start(): void;
@@ -53,35 +72,61 @@ export interface Loop {
 }
 
 export function createLoop(options: LoopOptions): Loop {
-  const { fly, clock, log } = options;
   const tenants = createTenantInformer(options);
   const digestUsedElsewhere = (digest: string, uid: string): boolean =>
     tenants
       .byIndex('digest', digest)
       .some(({ metadata }) => metadata.uid !== uid && metadata.deletionTimestamp === undefined);
+  const acting = options.acting && createActing(options, options.acting, { tenants, digestUsedElsewhere });
+  return {
+    tenants,
+    digestUsedElsewhere,
+    start() {
+      tenants.start();
+      acting?.start();
+    },
+    async stop(deadlineMs) {
+      await acting?.stop(deadlineMs);
+      await tenants.stop();
+    },
+  };
+}
+
+/** The part that acts: wake-ups become passes over the tenants of the shards that this replica has. */
+function createActing(
+  options: LoopOptions,
+  { elector, under }: NonNullable<LoopOptions['acting']>,
+  { tenants, digestUsedElsewhere }: Pick<Loop, 'tenants' | 'digestUsedElsewhere'>,
+): Pick<Loop, 'start' | 'stop'> {
+  const { fly, clock, log } = options;
   const waits = createMachineWaits({
     fly,
     clock,
     wake: (key) => controller.enqueue(key, { priority: NEARLY_DONE }),
   });
-  const reconcile = createTenantReconciler({
-    ...options,
-    digestUsedElsewhere,
-    isOutdated: (tenant) => isOutdated(tenant, tenants.get(tenantKey(tenant.metadata))),
-    awaitMachine: (key, machine) => waits.await(key, machine),
-  });
+  const work = shardWork(elector, (mayAct) =>
+    createTenantReconciler({
+      ...options,
+      ...under(mayAct),
+      digestUsedElsewhere,
+      isOutdated: (tenant) => isOutdated(tenant, tenants.get(tenantKey(tenant.metadata))),
+      awaitMachine: (key, machine) => waits.await(key, machine),
+    }),
+  );
+  const { metrics } = options;
   const controller = createController({
     name: 'tenant',
-    reconcile,
+    ...work,
     clock,
     log,
+    metrics,
     concurrency: CONCURRENCY,
-    metrics: options.metrics,
   });
   const feed = createFlyFeed({
     fly,
     clock,
     log,
+    replicas: () => elector.replicas,
     onChange(app) {
       for (const { metadata } of tenants.byIndex('app', app))
         controller.enqueue(tenantKey(metadata), { priority: PRIORITY.drift });
@@ -91,11 +136,13 @@ export function createLoop(options: LoopOptions): Loop {
     const wish = wishFor(change, tenants.synced);
     if (wish !== undefined) controller.enqueue(change.key, wish);
   });
+  work.bind(controller, (shard) => {
+    for (const tenant of tenants.byIndex('shard', String(shard)))
+      controller.enqueue(tenantKey(tenant.metadata), { ...firstWish(tenant), resetBackoff: true });
+  });
   return {
-    tenants,
-    digestUsedElsewhere,
     start() {
-      tenants.start();
+      elector.start();
       controller.start();
       feed.start();
     },
@@ -104,13 +151,13 @@ export function createLoop(options: LoopOptions): Loop {
       const { cut, stuck } = await controller.stop({ deadlineMs });
       if (cut.length > 0)
         log.warn({ cut, stuck }, `stopping cut off ${cut.length} passes; they go on at the next start`);
-      await Promise.all([waits.stop(), tenants.stop()]);
+      await Promise.all([waits.stop(), elector.stop({ release: stuck.length === 0 })]);
     },
   };
 }
 
 function createTenantInformer({ store, clock, log, metrics }: LoopOptions): Loop['tenants'] {
-  return createInformer<Tenant, 'app' | 'digest'>({
+  return createInformer<Tenant, TenantIndex>({
     name: 'tenants',
     identify: ({ metadata }) => ({ ...metadata, key: tenantKey(metadata) }),
     isGone: (error) => error instanceof GoneError,
@@ -120,6 +167,7 @@ function createTenantInformer({ store, clock, log, metrics }: LoopOptions): Loop
     metrics,
     indexes: {
       app: (tenant) => [appOf(tenant)],
+      shard: ({ metadata }) => [String(shardOf(tenantKey(metadata)))],
       digest: ({ spec, status }) =>
         [
           parseImage(spec.image ?? '')?.digest ?? [],
@@ -137,27 +185,33 @@ function createTenantInformer({ store, clock, log, metrics }: LoopOptions): Loop
   });
 }
 
-/** Whether a newer spec, or the deletion, of the tenant is known by now. */
+/** Whether a newer spec, the deletion, or a pause of the tenant is known by now. */
 function isOutdated(tenant: Tenant, known: Tenant | undefined): boolean {
   if (known === undefined || known.metadata.uid !== tenant.metadata.uid) return false;
   const newer = known.metadata.generation > tenant.metadata.generation;
-  return newer || known.metadata.deletionTimestamp !== tenant.metadata.deletionTimestamp;
+  const deleted = known.metadata.deletionTimestamp !== tenant.metadata.deletionTimestamp;
+  return newer || deleted || (isPaused(known) && !isPaused(tenant));
 }
 
 /** What a change asks of the queue; our own status writes ask for nothing. */
 function wishFor({ before, after }: Change<Tenant>, synced: boolean): Wish | undefined {
   if (after === undefined) return undefined;
   if (before === undefined) {
-    if (synced) return { priority: PRIORITY.edit, resetBackoff: true };
-    const settled =
-      after.status?.observedGeneration === after.metadata.generation && after.status.phase !== 'deleting';
-    return { priority: settled ? PRIORITY.startup : PRIORITY.step };
+    return synced ? { priority: PRIORITY.edit, resetBackoff: true } : firstWish(after);
   }
   const edited =
     before.metadata.generation !== after.metadata.generation ||
     before.metadata.deletionTimestamp !== after.metadata.deletionTimestamp ||
-    before.metadata.uid !== after.metadata.uid;
+    before.metadata.uid !== after.metadata.uid ||
+    isPaused(before) !== isPaused(after) ||
+    reconcileRequest(before) !== reconcileRequest(after);
   return edited ? { priority: PRIORITY.edit, resetBackoff: true } : undefined;
+}
+
+/** What a tenant asks of the queue that was there before this replica looked after it. */
+function firstWish({ metadata, status }: Tenant): Wish {
+  const settled = status?.observedGeneration === metadata.generation && status.phase !== 'deleting';
+  return { priority: settled ? PRIORITY.startup : PRIORITY.step };
 }
 
 interface Wish {

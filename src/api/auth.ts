@@ -1,17 +1,41 @@
 /**
- * Who is calling? A JSON Web Token as bearer, signed either with a secret that is shared with whoever issues it
- * (HS256), or with a private key whose public half stands at a JWKS address. The algorithms are pinned to the kind
- * of key, so that a public key can never be passed off as a shared secret.
+ * Who is calling? A JSON Web Token as bearer. Its header names a key of Landlord's own, or else it comes from the
+ * issuer that the operator trusts: signed with a shared secret (HS256), or with a private key whose public half
+ * stands at a JWKS address. The algorithms are pinned to the kind of key, so that a public key can never be passed
+ * off as a shared secret.
  */
-import { createRemoteJWKSet, errors, jwtVerify, SignJWT, type JWTPayload, type JWTVerifyOptions } from 'jose';
+import {
+  createRemoteJWKSet,
+  decodeProtectedHeader,
+  errors,
+  jwtVerify,
+  type JWTPayload,
+  type JWTVerifyOptions,
+} from 'jose';
 import { z } from 'zod';
+import type { Accounts } from '../accounts/accounts.ts';
+import { ALGORITHM } from '../accounts/signing-keys.ts';
+import { ownClaimsSchema } from '../accounts/tokens.ts';
 import type { Clock } from '../clock.ts';
 import { ApiError } from './errors.ts';
 
-/** An operator may do everything; a customer sees the tenants whose `spec.owner` is its own id. */
-export type Identity =
-  | { readonly role: 'operator'; readonly subject: string }
-  | { readonly role: 'customer'; readonly subject: string; readonly customer: string };
+/**
+ * An operator may do everything; anybody else sees the tenants whose `spec.owner` is their customer id, and none
+ * before they have one.
+ */
+export interface Identity {
+  readonly role: 'operator' | 'customer';
+  /** The user's id in a token of Landlord's own; whatever the issuer says in any other. */
+  readonly subject: string;
+  /** Whom they are billed as. */
+  readonly customer?: string;
+  readonly email?: string;
+  readonly name?: string;
+  /** The login that the token stands for. */
+  readonly sessionId?: string;
+  /** True for a token that another one was exchanged for. */
+  readonly exchanged?: boolean;
+}
 
 export interface Authenticator {
   /**
@@ -19,7 +43,12 @@ export interface Authenticator {
    * when the keys cannot be fetched: that is no fault of the caller's token.
    */
   authenticate(authorization: string | undefined): Promise<Identity>;
+  /** The same for a bare token. */
+  identify(token: string): Promise<Identity>;
 }
+
+/** What tokens of Landlord's own are checked with. */
+export type OwnTokens = Pick<Accounts, 'keys' | 'users' | 'settings'>;
 
 /** What tokens are checked with. */
 export type TokenKey =
@@ -32,63 +61,57 @@ const SHORTEST_SECRET_BYTES = 32;
 const JWKS_TIMEOUT_MS = 5_000;
 const PUBLIC_KEY_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA'];
 
+const profileClaims = { email: z.string().max(254).optional(), name: z.string().max(256).optional() };
 const claimsSchema = z.discriminatedUnion('role', [
-  z.object({ role: z.literal('operator'), sub: z.string().min(1).max(256) }),
+  z.object({ role: z.literal('operator'), sub: z.string().min(1).max(256), ...profileClaims }),
   z.object({
     role: z.literal('customer'),
     sub: z.string().min(1).max(256),
     customer: z.string().min(1).max(128),
+    ...profileClaims,
   }),
 ]);
 
 /** Throws when the secret is too short or the address is not one. */
 export function createAuthenticator(options: {
-  readonly key: TokenKey;
+  /** Of the issuer outside; absent: only Landlord's own tokens count. */
+  readonly key?: TokenKey | undefined;
+  /** `iss` of the tokens from outside. */
   readonly issuer: string;
-  /** When given, a token must be meant for it. */
+  /** When given, a token from outside must be meant for it. */
   readonly audience?: string;
+  readonly own?: OwnTokens;
   readonly clock: Clock;
 }): Authenticator {
-  const verify = createVerifier(options.key);
-  return {
-    async authenticate(authorization) {
-      const token = bearerToken(authorization);
-      const payload = await verify(token, {
-        issuer: options.issuer,
-        ...(options.audience !== undefined && { audience: options.audience }),
-        requiredClaims: ['exp', 'sub'],
-        clockTolerance: CLOCK_TOLERANCE_SECONDS,
-        currentDate: new Date(options.clock.now()),
-      }).catch((error: unknown) => {
-        throw refusal(error);
-      });
-      return identityOf(payload);
-    },
-  };
-}
+  const { own, clock } = options;
+  const verify = options.key && createVerifier(options.key);
+  const checks = (): JWTVerifyOptions => ({
+    requiredClaims: ['exp', 'sub'],
+    clockTolerance: CLOCK_TOLERANCE_SECONDS,
+    currentDate: new Date(clock.now()),
+  });
 
-/** Signs a token with a shared secret: the development account, and tests. */
-export async function signToken(options: {
-  readonly secret: string;
-  readonly issuer: string;
-  readonly audience?: string;
-  readonly identity: Identity;
-  readonly lifetimeSeconds: number;
-  readonly clock: Clock;
-}): Promise<string> {
-  const { identity } = options;
-  const nowSeconds = Math.floor(options.clock.now() / 1000);
-  const token = new SignJWT({
-    role: identity.role,
-    ...(identity.role === 'customer' && { customer: identity.customer }),
-  })
-    .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
-    .setSubject(identity.subject)
-    .setIssuer(options.issuer)
-    .setIssuedAt(nowSeconds)
-    .setExpirationTime(nowSeconds + options.lifetimeSeconds);
-  if (options.audience !== undefined) token.setAudience(options.audience);
-  return token.sign(secretBytes(options.secret));
+  async function identify(token: string): Promise<Identity> {
+    const kid = keyIdOf(token);
+    const ownKey = kid === undefined ? undefined : await own?.keys.verifier(kid);
+    if (own !== undefined && ownKey !== undefined) {
+      const issuer = own.settings.publicUrl();
+      const ownChecks = { ...checks(), issuer, audience: issuer, algorithms: [ALGORITHM] };
+      const verified = jwtVerify(token, ownKey, ownChecks);
+      return ownIdentity(own, (await verified.catch(refuse)).payload);
+    }
+    if (verify === undefined)
+      throw unauthorized('cannot authenticate: the token is not valid', 'invalid_token');
+    const { issuer, audience } = options;
+    const payload = await verify(token, {
+      ...checks(),
+      issuer,
+      ...(audience !== undefined && { audience }),
+    }).catch(refuse);
+    return outsideIdentity(payload);
+  }
+
+  return { identify, authenticate: async (authorization) => identify(bearerToken(authorization)) };
 }
 
 type Verify = (token: string, checks: JWTVerifyOptions) => Promise<JWTPayload>;
@@ -125,17 +148,59 @@ function bearerToken(authorization: string | undefined): string {
     : unauthorized('cannot authenticate: the token is not a signed JSON Web Token', 'invalid_token');
 }
 
-function identityOf(payload: JWTPayload): Identity {
+/** The id of the key that a token claims to be signed with, before anything of it is believed. */
+function keyIdOf(token: string): string | undefined {
+  try {
+    return decodeProtectedHeader(token).kid;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A login is looked up each time, so that it ends when it is ended, and a role when it is taken away. */
+async function ownIdentity(own: OwnTokens, payload: JWTPayload): Promise<Identity> {
+  const claims = ownClaimsSchema.safeParse(payload);
+  if (!claims.success) throw unauthorized('cannot authenticate: the token is not valid', 'invalid_token');
+  const { sub: subject, token_use: use } = claims.data;
+  const exchanged = use === 'access' ? { exchanged: true } : {};
+  if (claims.data.sid === undefined) {
+    const { role } = claims.data;
+    const customer = role === 'customer' ? claims.data.customer : undefined;
+    return { role, subject, ...(customer !== undefined && { customer }), ...exchanged };
+  }
+  const user = await own.users.ofSession(claims.data.sid);
+  if (user === undefined)
+    throw unauthorized('cannot authenticate: the login has ended; log in again', 'invalid_token');
+  return {
+    role: own.settings.operators.includes(user.email) ? 'operator' : 'customer',
+    subject: user.id,
+    email: user.email,
+    sessionId: claims.data.sid,
+    ...(user.name !== undefined && { name: user.name }),
+    ...(user.customer !== undefined && { customer: user.customer }),
+    ...exchanged,
+  };
+}
+
+function outsideIdentity(payload: JWTPayload): Identity {
   const claims = claimsSchema.safeParse(payload);
   if (!claims.success)
     throw unauthorized(
       'cannot authenticate: the token lacks the claims sub, role or customer',
       'invalid_token',
     );
-  const { data } = claims;
-  return data.role === 'operator'
-    ? { role: data.role, subject: data.sub }
-    : { role: data.role, subject: data.sub, customer: data.customer };
+  const { role, sub: subject, email, name } = claims.data;
+  return {
+    role,
+    subject,
+    ...(claims.data.role === 'customer' && { customer: claims.data.customer }),
+    ...(email !== undefined && { email }),
+    ...(name !== undefined && { name }),
+  };
+}
+
+function refuse(error: unknown): never {
+  throw refusal(error);
 }
 
 /** What is wrong with the token is told in one of two ways only: more would help whoever forges one. */

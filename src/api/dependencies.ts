@@ -4,6 +4,7 @@
  */
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
+import type { Accounts } from '../accounts/accounts.ts';
 import type { Clock } from '../clock.ts';
 import type { EventStore, TenantStore } from '../store/store.ts';
 import type { Tenant } from '../tenant/schema.ts';
@@ -13,6 +14,9 @@ export interface ApiDependencies {
   readonly store: TenantStore;
   readonly events: EventStore;
   readonly auth: Authenticator;
+  readonly accounts: Accounts;
+  /** What a tenant's machine connects to its database with, the password masked. */
+  readonly maskedDatabaseUrl: (uid: string) => string;
   readonly clock: Clock;
   readonly log: Logger;
   /** Host of the registry that tenants push to, such as `registry.fly.io`. */
@@ -24,6 +28,8 @@ export interface ApiDependencies {
   readonly resolveImage: ResolveImage;
   readonly planTenant: PlanTenant;
   readonly health: () => Promise<HealthView>;
+  /** True: nothing but the probes and the figures is answered. */
+  readonly probesOnly?: boolean;
   /** Where the HTTP figures are registered, and what /metrics prints. */
   readonly metrics: Registry;
 }

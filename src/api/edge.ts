@@ -2,7 +2,7 @@
  * How does what a client sent become something typed? Bodies, parameters and headers pass through here and
  * through zod, and nothing else of a request is believed.
  */
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { InvalidError } from '../store/store.ts';
@@ -36,19 +36,59 @@ export function asParameterError(error: unknown): unknown {
 
 /**
  * Reads JSON bodies of `types`. An empty body is no body, whatever its content type says: clients send verbs
- * with a type and nothing in it. Anything else with content is refused.
+ * with a type and nothing in it. Anything else with content is refused. `inspect` sees every body with the text
+ * that it was read from, and may refuse it.
  */
-export function acceptJson(scope: FastifyInstance, types: readonly string[]): void {
+export function acceptJson(
+  scope: FastifyInstance,
+  types: readonly string[],
+  inspect?: (request: FastifyRequest, body: unknown, text: string) => void,
+): void {
   const parseJson = scope.getDefaultJsonParser('error', 'error');
   scope.removeAllContentTypeParsers();
-  scope.addContentTypeParser<string>([...types], { parseAs: 'string' }, (request, body, done) => {
-    if (body.trim() === '') done(null, undefined);
-    else void parseJson(request, body, done);
+  scope.addContentTypeParser<string>([...types], { parseAs: 'string' }, (request, text, done) => {
+    if (text.trim() === '') {
+      done(null, undefined);
+      return;
+    }
+    void parseJson(request, text, (error, body) => {
+      const problem = error ?? problemWith(() => inspect?.(request, body, text));
+      if (problem === undefined) done(null, body);
+      else done(problem);
+    });
   });
   scope.addContentTypeParser<string>('*', { parseAs: 'string' }, (_request, body, done) => {
     if (body === '') done(null, undefined);
     else done(new ApiError('unsupported_media_type', `cannot read the body: send ${types.join(' or ')}`));
   });
+}
+
+function problemWith(inspect: () => void): Error | undefined {
+  try {
+    inspect();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+/** Reads form bodies (OAuth's token endpoint takes no others); anything else with content is refused. */
+export function acceptForm(scope: FastifyInstance): void {
+  const type = 'application/x-www-form-urlencoded';
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser<string>(type, { parseAs: 'string' }, (_request, body, done) =>
+    done(null, Object.fromEntries(new URLSearchParams(body))),
+  );
+  scope.addContentTypeParser<string>('*', { parseAs: 'string' }, (_request, body, done) => {
+    if (body === '') done(null, undefined);
+    else done(new ApiError('unsupported_media_type', `cannot read the body: send ${type}`));
+  });
+}
+
+/** Keeps bodies of any type as the text that came: a signature is over every byte of it. */
+export function acceptText(scope: FastifyInstance): void {
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser<string>('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
 }
 
 /** Aborts when the client has gone or the answer is through: for work that only serves this answer. */

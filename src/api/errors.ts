@@ -3,7 +3,14 @@
  * reason and a title of each; both doors render from it. Whatever else is thrown is a bug: it is logged with its
  * stack, and the answer carries nothing but the id of the request.
  */
-import { AlreadyExistsError, ConflictError, GoneError, InvalidError, NotFoundError } from '../store/store.ts';
+import {
+  AlreadyExistsError,
+  ConflictError,
+  GoneError,
+  InvalidError,
+  NotFoundError,
+  StoreError,
+} from '../store/store.ts';
 import type { Issue } from '../tenant/validation.ts';
 
 interface Kind {
@@ -18,14 +25,23 @@ export const ERRORS = {
   invalid_request: { status: 400, reason: 'BadRequest', title: 'The request cannot be understood' },
   invalid_image: { status: 400, reason: 'BadRequest', title: 'This image is not the one of the tenant' },
   unauthorized: { status: 401, reason: 'Unauthorized', title: 'A valid bearer token is needed' },
+  subscription_inactive: { status: 402, reason: 'Forbidden', title: 'The subscription is not active' },
   forbidden: { status: 403, reason: 'Forbidden', title: 'Not allowed with this token' },
+  plan_limit: { status: 403, reason: 'Forbidden', title: 'The plan does not allow it' },
   not_found: { status: 404, reason: 'NotFound', title: 'There is nothing at this address' },
   tenant_not_found: { status: 404, reason: 'NotFound', title: 'There is no such tenant' },
+  provider_not_found: { status: 404, reason: 'NotFound', title: 'Nobody can log in this way here' },
+  checkout_not_found: { status: 404, reason: 'NotFound', title: 'There is no such checkout' },
+  subscription_not_found: { status: 404, reason: 'NotFound', title: 'No subscription pays for it' },
+  event_not_found: { status: 404, reason: 'NotFound', title: 'There is no such notification' },
   image_not_found: { status: 404, reason: 'NotFound', title: 'The image was never pushed' },
   method_not_allowed: { status: 405, reason: 'MethodNotAllowed', title: 'Not with this method' },
+  not_acceptable: { status: 406, reason: 'NotAcceptable', title: 'Not in this form' },
   conflict: { status: 409, reason: 'Conflict', title: 'Somebody else changed the tenant meanwhile' },
   already_exists: { status: 409, reason: 'AlreadyExists', title: 'A tenant of this name exists' },
   invalid_state: { status: 409, reason: 'Conflict', title: 'Not possible as the tenant stands now' },
+  plan_limit_reached: { status: 409, reason: 'Conflict', title: 'The plan allows no more tenants' },
+  already_subscribed: { status: 409, reason: 'Conflict', title: 'A subscription pays for it already' },
   expired: { status: 410, reason: 'Expired', title: 'This position is too old' },
   precondition_failed: { status: 412, reason: 'Conflict', title: 'If-Match names another version' },
   payload_too_large: { status: 413, reason: 'RequestEntityTooLarge', title: 'The body is too large' },
@@ -36,7 +52,9 @@ export const ERRORS = {
   },
   invalid: { status: 422, reason: 'Invalid', title: 'The tenant would not be valid' },
   too_many_streams: { status: 429, reason: 'TooManyRequests', title: 'Too many open streams' },
+  billing_refused: { status: 422, reason: 'Invalid', title: 'The payment provider refused it' },
   internal: { status: 500, reason: 'InternalError', title: 'A defect of this service' },
+  billing_disabled: { status: 503, reason: 'ServiceUnavailable', title: 'Nothing can be bought here' },
   unavailable: { status: 503, reason: 'ServiceUnavailable', title: 'Something needed cannot be reached' },
 } as const satisfies Record<string, Kind>;
 
@@ -83,6 +101,11 @@ export function toApiError(error: unknown): ApiError {
   if (isOutage(error))
     return new ApiError('unavailable', 'cannot answer the request: the database is not available', {
       headers: { 'retry-after': '2' },
+      cause: error,
+    });
+  if (error instanceof StoreError)
+    return new ApiError('unavailable', 'cannot answer the request: the Kubernetes API server cannot serve', {
+      headers: { 'retry-after': String(Math.ceil((error.retryAfterMs ?? 2_000) / 1_000)) },
       cause: error,
     });
   return (

@@ -10,19 +10,7 @@ const BUCKETS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 
 /** Counts, times and logs every answer. Streams are counted when they end and not timed: they last by design. */
 export function observeRequests(app: FastifyInstance, metrics: Registry): void {
-  const requests = new Counter({
-    name: 'landlord_http_requests_total',
-    help: 'Requests answered, by route pattern.',
-    labelNames: ['method', 'route', 'status'] as const,
-    registers: [metrics],
-  });
-  const duration = new Histogram({
-    name: 'landlord_http_request_duration_seconds',
-    help: 'Time to a complete answer, streams excepted.',
-    labelNames: ['method', 'route'] as const,
-    buckets: BUCKETS,
-    registers: [metrics],
-  });
+  const { requests, duration } = figuresOf(metrics);
 
   app.addHook('onResponse', (request, reply, done) => {
     const { method } = request;
@@ -41,4 +29,34 @@ export function observeRequests(app: FastifyInstance, metrics: Registry): void {
     else request.log.debug(line, 'request');
     done();
   });
+}
+
+interface Figures {
+  readonly requests: Counter<'method' | 'route' | 'status'>;
+  readonly duration: Histogram<'method' | 'route'>;
+}
+
+const figures = new WeakMap<Registry, Figures>();
+
+/** Both listeners of a process count in the same figures. */
+function figuresOf(metrics: Registry): Figures {
+  const known = figures.get(metrics);
+  if (known !== undefined) return known;
+  const made: Figures = {
+    requests: new Counter({
+      name: 'landlord_http_requests_total',
+      help: 'Requests answered, by route pattern.',
+      labelNames: ['method', 'route', 'status'],
+      registers: [metrics],
+    }),
+    duration: new Histogram({
+      name: 'landlord_http_request_duration_seconds',
+      help: 'Time to a complete answer, streams excepted.',
+      labelNames: ['method', 'route'],
+      buckets: BUCKETS,
+      registers: [metrics],
+    }),
+  };
+  figures.set(metrics, made);
+  return made;
 }

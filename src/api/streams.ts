@@ -4,7 +4,7 @@
  * stream has lived long enough, and when the process stops.
  */
 import type { FastifyReply } from 'fastify';
-import { Gauge } from 'prom-client';
+import { Gauge, type Registry } from 'prom-client';
 import { sleep, type Clock } from '../clock.ts';
 import type { ApiDependencies } from './dependencies.ts';
 import { ApiError } from './errors.ts';
@@ -54,14 +54,7 @@ const STUCK_CLIENT_MS = 30_000;
 export function createStreams({ clock, metrics }: Pick<ApiDependencies, 'clock' | 'metrics'>): Streams {
   const open = new Map<AbortController, { readonly holder: string; readonly done: Promise<void> }>();
   let closed = false;
-  const gauge = new Gauge({
-    name: 'landlord_http_streams',
-    help: 'Open watches and event streams.',
-    labelNames: ['kind'] as const,
-    registers: [metrics],
-  });
-  gauge.set({ kind: 'watch' }, 0);
-  gauge.set({ kind: 'events' }, 0);
+  const gauge = openStreams(metrics);
 
   function refuseTooMany(holder: string): void {
     const held = [...open.values()].filter((stream) => stream.holder === holder).length;
@@ -89,6 +82,24 @@ export function createStreams({ clock, metrics }: Pick<ApiDependencies, 'clock' 
       await Promise.allSettled([...open.values()].map(({ done }) => done));
     },
   };
+}
+
+const gauges = new WeakMap<Registry, Gauge<'kind'>>();
+
+/** Both listeners of a process count in the same figure. */
+function openStreams(metrics: Registry): Gauge<'kind'> {
+  const known = gauges.get(metrics);
+  if (known !== undefined) return known;
+  const gauge = new Gauge({
+    name: 'landlord_http_streams',
+    help: 'Open watches and event streams.',
+    labelNames: ['kind'] as const,
+    registers: [metrics],
+  });
+  gauge.set({ kind: 'watch' }, 0);
+  gauge.set({ kind: 'events' }, 0);
+  gauges.set(metrics, gauge);
+  return gauge;
 }
 
 interface Run extends StreamOptions {

@@ -49,7 +49,7 @@ export function openConnection(options: {
 }
 
 /** Not Promise.race with one promise for the whole connection: that would keep a reaction for every event ever heard. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(reasonOf(signal));
     if (signal.aborted) onAbort();

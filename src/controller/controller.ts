@@ -4,7 +4,7 @@
  * key is looked at again. It knows nothing of what is reconciled.
  */
 import type { Logger } from 'pino';
-import type { Clock } from '../clock.ts';
+import { sleep, type Clock } from '../clock.ts';
 import {
   createBackoff,
   DEFAULT_BACKOFF,
@@ -27,6 +27,11 @@ export interface ControllerOptions {
   readonly concurrency?: number;
   readonly metrics?: RuntimeMetrics;
   readonly backoff?: BackoffOptions;
+  /**
+   * Whether the key is ours to look at; every key when absent. One that is not is dropped, whoever wished for it and
+   * when: whoever has it now looks at it, and whoever gets it back enqueues it.
+   */
+  readonly admits?: (key: string) => boolean;
   /** After this long a pass's signal aborts; two minutes when absent. */
   readonly passTimeoutMs?: number;
 }
@@ -39,7 +44,7 @@ export interface EnqueueOptions extends AddOptions {
   readonly resetBackoff?: boolean;
 }
 
-/** What a stop had to interrupt; both are empty when every pass came to its own end. */
+/** What a stop or a release had to interrupt; both are empty when every pass came to its own end. */
 export interface StopReport {
   /** Keys whose pass was still running at the deadline, so that its signal was aborted. */
   readonly cut: readonly string[];
@@ -56,6 +61,8 @@ export interface Controller {
    * the latest {@link CUT_GRACE_MS} after the deadline. A controller that was stopped stays so.
    */
   stop(options: { readonly deadlineMs: number }): Promise<StopReport>;
+  /** The same for the passes of those keys alone, which are not admitted any more. A deadline of 0 cuts at once. */
+  release(keys: (key: string) => boolean, options: { readonly deadlineMs: number }): Promise<StopReport>;
   /** Keys that are ready and wait for a worker. */
   depth(): number;
   /** True while a pass for the key is in flight. */
@@ -91,7 +98,6 @@ class Loop implements Controller {
   #started = false;
   #pumping = false;
   #stopping: Promise<StopReport> | undefined;
-  #onIdle: (() => void) | undefined;
 
   constructor(options: ControllerOptions) {
     const { name, clock, backoff = DEFAULT_BACKOFF } = options;
@@ -107,6 +113,7 @@ class Loop implements Controller {
   }
 
   enqueue(key: string, options: EnqueueOptions = {}): void {
+    if (!this.#admits(key)) return;
     const { resetBackoff = false, ...wish } = options;
     if (resetBackoff) {
       this.#backoff.forget(key);
@@ -125,6 +132,13 @@ class Loop implements Controller {
   stop({ deadlineMs }: { readonly deadlineMs: number }): Promise<StopReport> {
     this.#stopping ??= this.#drain(deadlineMs);
     return this.#stopping;
+  }
+
+  release(
+    keys: (key: string) => boolean,
+    { deadlineMs }: { readonly deadlineMs: number },
+  ): Promise<StopReport> {
+    return this.#end({ keys, deadlineMs, why: 'another replica goes on' });
   }
 
   depth(): number {
@@ -150,8 +164,13 @@ class Loop implements Controller {
     while (this.#running.size < concurrency) {
       const next = this.#queue.take();
       if (!next) return;
-      void this.#runPass(next);
+      if (this.#admits(next.key)) void this.#runPass(next);
+      else this.#queue.done(next.key);
     }
+  }
+
+  #admits(key: string): boolean {
+    return this.#options.admits?.(key) ?? true;
   }
 
   /** Never rejects: whatever a pass does is an outcome. */
@@ -170,7 +189,6 @@ class Loop implements Controller {
     this.#running.delete(key);
     this.#queue.done(key);
     this.#meter?.ended({ outcome: outcome.kind, tookMs: clock.now() - startedAt });
-    if (this.#running.size === 0) this.#onIdle?.();
     this.#pumpSoon();
   }
 
@@ -218,27 +236,32 @@ class Loop implements Controller {
 
   async #drain(deadlineMs: number): Promise<StopReport> {
     this.#queue.close();
-    await this.#idleWithin(deadlineMs);
-    const cut = [...this.#running.values()];
-    for (const { key, pass } of cut) {
-      pass.cut(
-        new WaitingError('Stopping', `cannot go on with "${key}": the controller stops`, { retryAfterMs: 0 }),
-      );
-    }
-    await this.#idleWithin(CUT_GRACE_MS);
-    return { cut: cut.map(({ key }) => key), stuck: [...this.#running.keys()] };
+    return this.#end({ keys: () => true, deadlineMs, why: 'the controller stops' });
   }
 
-  /** Resolves when no pass is in flight, or after `timeoutMs`. */
-  #idleWithin(timeoutMs: number): Promise<void> {
-    if (this.#running.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const cancel = this.#options.clock.setTimer(timeoutMs, resolve);
-      this.#onIdle = () => {
-        cancel();
-        resolve();
-      };
-    });
+  /** Lets passes come to their end until the deadline, then cuts them off. */
+  async #end(options: {
+    readonly keys: (key: string) => boolean;
+    readonly deadlineMs: number;
+    readonly why: string;
+  }): Promise<StopReport> {
+    const { keys, deadlineMs, why } = options;
+    const ending = [...this.#running.values()].filter(({ key }) => keys(key));
+    const left = (): Running[] => ending.filter((running) => this.#running.get(running.key) === running);
+    if (deadlineMs > 0) await this.#endedWithin(left(), deadlineMs);
+    const cut = left();
+    for (const { key, pass } of cut)
+      pass.cut(new WaitingError('Stopping', `cannot go on with "${key}": ${why}`, { retryAfterMs: 0 }));
+    await this.#endedWithin(cut, CUT_GRACE_MS);
+    return { cut: cut.map(({ key }) => key), stuck: left().map(({ key }) => key) };
+  }
+
+  /** Resolves when the passes have ended and their outcomes are dealt with, or after `timeoutMs`. */
+  async #endedWithin(passes: readonly Running[], timeoutMs: number): Promise<void> {
+    if (passes.length === 0) return;
+    const ended = new AbortController();
+    void Promise.all(passes.map(({ pass }) => pass.ended)).then(() => ended.abort());
+    await sleep(this.#options.clock, timeoutMs, ended.signal);
   }
 }
 

@@ -7,12 +7,18 @@ import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient } f
 import pg from 'pg';
 import type { Logger } from 'pino';
 import type { Clock } from '../clock.ts';
-import { breaksConnection, toDatabaseError } from './errors.ts';
+import { breaksConnection, toDatabaseError, unpermitted } from './errors.ts';
 import { createListener, type Listener } from './listener.ts';
 
 export interface Database {
   /** Knows no tables: each room adds its own with `withTables`. */
   readonly db: Kysely<unknown>;
+  /**
+   * The same pool for someone who may act only as long as `mayAct` says so. It is asked at the last moment before each
+   * statement is sent, reads and COMMIT among them; a refused one throws DatabaseError `unpermitted`, and whatever was
+   * open on its connection ends with that.
+   */
+  under(mayAct: () => boolean): Pick<Database, 'db'>;
   /** Throws DatabaseError when the server does not answer, or the signal's reason when that aborts first. */
   ping(signal?: AbortSignal): Promise<void>;
   /** See {@link Listener}. One connection serves every listener of the process. */
@@ -63,10 +69,12 @@ export function connect(options: ConnectOptions): Database {
   // A connection may report its end in the very packet in which it became ready: after the pool has let go of it
   // and before whoever asked for it listens. Its next query fails all the same.
   pool.on('connect', (client) => client.on('error', () => undefined));
-  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: guarded(pool) }) });
+  const over = (mayAct: () => boolean): Kysely<unknown> =>
+    new Kysely<unknown>({ dialect: new PostgresDialect({ pool: guarded(pool, mayAct) }) });
   const listener = createListener({ config: clientConfig(options.url), log, clock });
   return {
-    db,
+    db: over(() => true),
+    under: (mayAct) => ({ db: over(mayAct) }),
     listen: (channel, wakeUp) => listener.listen(channel, wakeUp),
     async ping(signal) {
       const answer = pool.query('SELECT 1').catch((error: unknown) => {
@@ -105,25 +113,26 @@ const types = new pg.TypeOverrides();
 types.setTypeParser(pg.types.builtins.INT8, parseCounter);
 
 /** The pool as kysely sees it: errors without values, and a broken connection is thrown away, not lent again. */
-function guarded(pool: pg.Pool): PostgresPool {
+function guarded(pool: pg.Pool, mayAct: () => boolean): PostgresPool {
   return {
     end: () => pool.end(),
     async connect(): Promise<PostgresPoolClient> {
       const client = await pool.connect().catch((error: unknown) => {
         throw toDatabaseError(error);
       });
-      return guardedClient(client);
+      return guardedClient(client, mayAct);
     },
   };
 }
 
-function guardedClient(client: pg.PoolClient): PostgresPoolClient {
+function guardedClient(client: pg.PoolClient, mayAct: () => boolean): PostgresPoolClient {
   let broken = false;
   // A connection that dies while it is lent but idle (between two statements) speaks up here only.
   const onError = () => (broken = true);
   client.on('error', onError);
   const query = async (text: string, parameters: readonly unknown[]): Promise<unknown> => {
     try {
+      if (!mayAct()) throw unpermitted();
       return await client.query(text, [...parameters]);
     } catch (error) {
       const failure = toDatabaseError(error);

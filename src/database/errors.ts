@@ -7,9 +7,9 @@ import pg from 'pg';
 
 /**
  * What a caller may tell apart. Only `unavailable` and `busy` are worth trying again unchanged; `foreign` says that
- * something in the way was not made by Landlord, so that a person must decide.
+ * something in the way was not made by Landlord, so that a person must decide; `unpermitted`, that nothing was sent.
  */
-export type DatabaseErrorKind = 'unavailable' | 'busy' | 'constraint' | 'refused' | 'foreign';
+export type DatabaseErrorKind = 'unavailable' | 'busy' | 'constraint' | 'refused' | 'foreign' | 'unpermitted';
 
 /** The only error that a query throws. Its message never holds a value, a statement or a password. */
 export class DatabaseError extends Error {
@@ -73,9 +73,15 @@ export function toDatabaseError(error: unknown): DatabaseError {
   });
 }
 
+/** The caller lost the right to act while it waited or stood still; nothing was sent. */
+export function unpermitted(): DatabaseError {
+  return new DatabaseError('this replica may no longer act on it', { kind: 'unpermitted' });
+}
+
 /** True when the connection that gave this error must not be used again. */
 export function breaksConnection(error: DatabaseError): boolean {
-  return error.kind === 'unavailable';
+  // After a statement that was not sent, a transaction or a lock may be open that may not be ended any more either.
+  return error.kind === 'unavailable' || error.kind === 'unpermitted';
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -69,13 +69,26 @@ const MAX_CONNECTIONS = 4;
 const STATEMENT_TIMEOUT_MS = 60_000;
 const DEFAULT_CONNECTION_LIMIT = 20;
 
+export interface TenantDatabasesPool extends TenantDatabases {
+  /** The same for someone who may act only as long as `mayAct` says so; see {@link Database.under}. */
+  under(mayAct: () => boolean): TenantDatabases;
+  close(): Promise<void>;
+}
+
 /** Opens a small pool of its own on the server for tenants; `close` ends it. */
-export function createTenantDatabases(
-  options: TenantDatabasesOptions,
-): TenantDatabases & { close(): Promise<void> } {
-  const { adminUrl, nameOf, log, clock } = options;
+export function createTenantDatabases(options: TenantDatabasesOptions): TenantDatabasesPool {
+  const { adminUrl, log, clock } = options;
   const limits = { maxConnections: MAX_CONNECTIONS, statementTimeoutMs: STATEMENT_TIMEOUT_MS };
-  const { db, close } = connect({ url: adminUrl, log, clock, ...limits });
+  const database = connect({ url: adminUrl, log, clock, ...limits });
+  return {
+    ...operations(options, database.db),
+    under: (mayAct) => operations(options, database.under(mayAct).db),
+    close: () => database.close(),
+  };
+}
+
+function operations(options: TenantDatabasesOptions, db: Connection): TenantDatabases {
+  const { nameOf } = options;
 
   /** One caller at a time for each name, on one connection: CREATE and DROP DATABASE are refused in transactions. */
   const alone = <T>(what: string, name: string, work: (connection: Connection) => Promise<T>): Promise<T> =>
@@ -93,7 +106,6 @@ export function createTenantDatabases(
     );
 
   return {
-    close,
     url: (uid, password) => tenantUrl(options, nameOf(uid), password),
     describe: (uid, { afterOthers = false } = {}) => {
       const name = nameOf(uid);

@@ -32,12 +32,22 @@ export interface Call<T> {
   readonly means?: Readonly<Record<number, () => T>>;
   /** Sees every refusal before it becomes an error; for what is said in headers. */
   readonly onRefusal?: (answer: HttpAnswer) => void;
+  /** Asked at the last moment before a write is sent; once it says no, the write fails with `NotPermitted`. */
+  readonly mayAct?: MayAct;
   /** True when Fly's words might repeat what was sent, and that is secret: they are then not quoted. */
   readonly confidential?: true;
 }
 
+/** Whether whoever makes a call may still change anything at this moment. */
+export type MayAct = () => boolean;
+
 /** Carries out calls; rejects with FlyError only. */
 export type Transport = <T>(call: Call<T>, signal: AbortSignal) => Promise<T>;
+
+/** The transport for someone who may change things only as long as `mayAct` says so. Reads are not concerned. */
+export function transportUnder(transport: Transport, mayAct: MayAct): Transport {
+  return (call, signal) => transport({ ...call, mayAct }, signal);
+}
 
 /** True for a call that changes something, whose failure may be ambiguous. */
 export function isWrite({ method = 'GET' }: Pick<Call<unknown>, 'method'>): boolean {

@@ -38,9 +38,9 @@ const OPEN_MS = [5_000, 10_000, 20_000, 30_000] as const;
 
 export function createCircuit({ clock, failures, onState }: CircuitOptions): Circuit {
   const policy = circuitBreaker(
-    // A probe whose caller went away proves nothing, and cockatiel takes an error that is not listed here for health.
+    // A probe whose caller went away, or may not act any more, proves nothing, and cockatiel takes an error that is not listed here for health.
     handleWhen(
-      (error) => isHostFailure(error) || (policy.state === CircuitState.HalfOpen && isAborted(error)),
+      (error) => isHostFailure(error) || (policy.state === CircuitState.HalfOpen && isUnsent(error)),
     ).orWhenResult((result) => statusOf(result) >= 500),
     { breaker: new ConsecutiveBreaker(failures), halfOpenAfter: openFor(clock) },
   );
@@ -79,8 +79,8 @@ function isHostFailure(error: unknown): boolean {
   return error instanceof HttpFailure && (error.reason === 'disconnected' || error.reason === 'timedOut');
 }
 
-function isAborted(error: unknown): boolean {
-  return error instanceof HttpFailure && error.reason === 'aborted';
+function isUnsent(error: unknown): boolean {
+  return error instanceof HttpFailure && (error.reason === 'aborted' || error.reason === 'forbidden');
 }
 
 function statusOf(result: unknown): number {

@@ -5,7 +5,7 @@
 import type { Registry } from 'prom-client';
 import type { Clock } from '../clock.ts';
 import { createApps } from './apps.ts';
-import type { Transport } from './call.ts';
+import { transportUnder, type MayAct, type Transport } from './call.ts';
 import { createCertificates } from './certificates.ts';
 import { createCircuit, type Circuit } from './circuit.ts';
 import type { Fly } from './fly.ts';
@@ -54,6 +54,8 @@ export interface FlyOptions {
   /** An organisation token; it is sent nowhere but to these four addresses. */
   readonly token: string;
   readonly orgSlug: string;
+  /** Tells replicas of Landlord apart, in the `user-agent` of every call. */
+  readonly replica?: string;
   readonly clock: Clock;
   readonly log?: FlyLog;
   readonly metrics?: Registry;
@@ -73,9 +75,24 @@ const LIMITS: FlyLimits = {
   circuitFailures: 10,
 };
 
-export function createFly(options: FlyOptions): Fly {
-  const credentials = credentialsOf(options.token);
+export interface FlyClient extends Fly {
+  /**
+   * The same client for someone who may change things only as long as `mayAct` says so, which is asked at the last
+   * moment before each write is put on a connection: a refused one was not sent.
+   */
+  under(mayAct: MayAct): Fly;
+}
+
+export function createFly(options: FlyOptions): FlyClient {
   const transports = createTransports(options);
+  return {
+    ...operations(options, transports),
+    under: (mayAct) => operations(options, underPermit(transports, mayAct)),
+  };
+}
+
+function operations(options: FlyOptions, transports: Transports): Fly {
+  const credentials = credentialsOf(options.token);
   const api = transports.to(new URL(versioned(options.apiUrl)), credentials.authorization);
   const registryUrl = new URL(options.registryUrl);
   const { orgSlug } = options;
@@ -107,6 +124,13 @@ interface Transports {
   close(): Promise<void>;
 }
 
+function underPermit(transports: Transports, mayAct: MayAct): Transports {
+  return {
+    to: (baseUrl, authorization) => transportUnder(transports.to(baseUrl, authorization), mayAct),
+    close: () => transports.close(),
+  };
+}
+
 function createTransports({ clock, log, ...options }: FlyOptions): Transports {
   const limits: FlyLimits = { ...LIMITS, ...options.limits };
   const metrics = createFlyMetrics(options.metrics);
@@ -119,6 +143,7 @@ function createTransports({ clock, log, ...options }: FlyOptions): Transports {
       longPollConnections: limits.waitConnections,
       answerBytes: limits.answerBytes,
     });
+  const userAgent = options.replica === undefined ? 'landlord' : `landlord (${options.replica})`;
   const circuits = new Map<string, Circuit>();
 
   function circuitOf({ host }: URL): Circuit {
@@ -143,7 +168,7 @@ function createTransports({ clock, log, ...options }: FlyOptions): Transports {
     to: (baseUrl, authorization) =>
       createTransport({
         baseUrl,
-        headers: { authorization },
+        headers: { authorization, 'user-agent': userAgent },
         http,
         circuit: circuitOf(baseUrl),
         limiter,

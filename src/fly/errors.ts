@@ -32,7 +32,8 @@ export type FlyReason =
   | 'Unauthorized'
   | 'Forbidden'
   | 'BadRequest'
-  | 'Aborted';
+  | 'Aborted'
+  | 'NotPermitted';
 
 export interface FlyErrorDetails {
   readonly kind: FlyErrorKind;

@@ -17,6 +17,7 @@ export interface Context {
 
 const BY_FAILURE: Readonly<Record<HttpFailureReason, FlyReason>> = {
   aborted: 'Aborted',
+  forbidden: 'NotPermitted',
   timedOut: 'FlyTimeout',
   disconnected: 'FlyUnreachable',
   tooLarge: 'FlyUnintelligible',

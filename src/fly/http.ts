@@ -16,6 +16,8 @@ export interface HttpRequest {
   readonly body?: string;
   /** From now to the last byte of the answer. */
   readonly timeoutMs: number;
+  /** Asked when the request is about to be put on a connection, however long it had waited for one. Absent: always. */
+  readonly mayBegin?: () => boolean;
   /** True for a request that is answered only when something happens; such ones have connections of their own. */
   readonly longPoll: boolean;
 }
@@ -28,7 +30,7 @@ export interface HttpAnswer {
 }
 
 /** Why an exchange brought no answer. */
-export type HttpFailureReason = 'aborted' | 'timedOut' | 'disconnected' | 'tooLarge';
+export type HttpFailureReason = 'aborted' | 'forbidden' | 'timedOut' | 'disconnected' | 'tooLarge';
 
 /** The only error that {@link Http.exchange} rejects with. */
 export class HttpFailure extends Error {
@@ -139,6 +141,7 @@ function exchange({ request, signal, pool, clock, answerBytes }: Exchange): Prom
       {
         onRequestStart(started) {
           // It waited for a connection, and whoever wanted it has gone in the meantime.
+          if (!settled && request.mayBegin?.() === false) fail('forbidden', 'it may no longer be sent');
           if (settled)
             started.abort(new HttpFailure('aborted', { sent: false, message: 'nobody waits any more' }));
           else controller = started;

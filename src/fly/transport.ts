@@ -28,7 +28,7 @@ import { requestPath } from './path.ts';
 export interface TransportOptions {
   /** Address that paths are added to, such as `https://api.machines.dev/v1`. */
   readonly baseUrl: URL;
-  /** Headers of every call, such as `authorization`; those of the call itself win. */
+  /** Headers of every call, such as `authorization` and `user-agent`; those of the call itself win. */
   readonly headers: Readonly<Record<string, string>>;
   readonly http: Http;
   readonly circuit: Circuit;
@@ -137,7 +137,6 @@ async function exchange(
     path,
     headers: {
       accept: 'application/json',
-      'user-agent': 'landlord',
       ...options.headers,
       ...(call.body !== undefined && { 'content-type': 'application/json' }),
       ...call.headers,
@@ -145,6 +144,7 @@ async function exchange(
     ...(call.body !== undefined && { body: JSON.stringify(call.body) }),
     timeoutMs: call.timeoutMs ?? (isWrite(call) ? options.timeouts.writeMs : options.timeouts.readMs),
     longPoll: call.longPoll === true,
+    ...(isWrite(call) && call.mayAct !== undefined && { mayBegin: call.mayAct }),
   };
   try {
     return await options.circuit.run(() => options.http.exchange(request, signal), {

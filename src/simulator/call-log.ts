@@ -12,6 +12,8 @@ export interface LoggedCall {
   readonly path: string;
   readonly app?: string;
   readonly machine?: string;
+  /** `user-agent` of the caller. */
+  readonly agent?: string;
   /** When it arrived. */
   readonly at: number;
   /** Drawn time until it took effect. */

@@ -119,6 +119,7 @@ function enter(moment: Moment, calls: CallLog, request: SimulatedRequest): Arriv
     path: request.path,
     ...(app !== undefined && { app }),
     ...(params.machine_id !== undefined && { machine: params.machine_id }),
+    ...(request.headers['user-agent'] !== undefined && { agent: request.headers['user-agent'] }),
     at: now,
     latencyMs,
     ...(hit !== undefined && { fault: hit.kind }),

@@ -2,7 +2,7 @@
  * May this be written? Pure checks of what a door hands to the store, before the store is touched: the schema, the
  * rules that span fields, what may not change, and the syntax of Kubernetes' metadata. Nothing is stored half.
  */
-import type { z } from 'zod';
+import { z } from 'zod';
 import {
   metadataSchema,
   statusSchema,
@@ -33,8 +33,9 @@ export interface Admitted {
 }
 
 const writableSchema = metadataSchema.pick({ name: true, namespace: true }).extend({
-  labels: metadataSchema.shape.labels.unwrap().default({}),
-  annotations: metadataSchema.shape.annotations.unwrap().default({}),
+  // Whether a key or a value is one is told below, as Kubernetes tells it: of the map as a whole.
+  labels: z.record(z.string(), z.string()).default({}),
+  annotations: z.record(z.string(), z.string()).default({}),
   finalizers: metadataSchema.shape.finalizers.unwrap().default([]),
 });
 
@@ -87,11 +88,7 @@ function checkMetadata(input: unknown): Validated<AdmittedMetadata> {
   const parsed = validate<z.infer<typeof writableSchema>>(writableSchema, input, 'metadata');
   if (!parsed.ok) return parsed;
   const { labels, annotations, finalizers } = parsed.value;
-  const issues = [
-    ...labelIssues(labels),
-    ...annotationIssues(annotations),
-    ...unstorable(finalizers, 'metadata.finalizers'),
-  ];
+  const issues = [...labelIssues(labels), ...annotationIssues(annotations), ...finalizerIssues(finalizers)];
   return issues.length > 0 ? { ok: false, issues } : { ok: true, value: { labels, annotations, finalizers } };
 }
 
@@ -107,25 +104,35 @@ function labelIssues(labels: Readonly<Record<string, string>>): Issue[] {
   if (entries.length > MOST_LABELS)
     return [{ path: 'metadata.labels', message: `must not have more than ${MOST_LABELS} entries` }];
   return entries.flatMap(([key, value]) => [
-    ...(LABEL_KEY.test(key) ? [] : [{ path: `metadata.labels.${key}`, message: 'is not a valid label key' }]),
+    ...(LABEL_KEY.test(key)
+      ? []
+      : [{ path: 'metadata.labels', message: `"${key}" is not a valid label key` }]),
     ...(LABEL_VALUE.test(value)
       ? []
-      : [{ path: `metadata.labels.${key}`, message: 'is not a valid label value' }]),
+      : [{ path: 'metadata.labels', message: `"${value}" is not a valid label value` }]),
   ]);
 }
 
 function annotationIssues(annotations: Readonly<Record<string, string>>): Issue[] {
   const issues = unstorable(annotations, 'metadata.annotations');
   for (const key of Object.keys(annotations))
-    if (!LABEL_KEY.test(key))
-      issues.push({ path: `metadata.annotations.${key}`, message: 'is not a valid annotation key' });
-  const bytes = Buffer.byteLength(JSON.stringify(annotations));
+    if (!LABEL_KEY.test(key.toLowerCase()))
+      issues.push({ path: 'metadata.annotations', message: `"${key}" is not a valid annotation key` });
+  const bytes = Buffer.byteLength(Object.entries(annotations).flat().join(''));
   if (bytes > MOST_ANNOTATION_BYTES)
     issues.push({
       path: 'metadata.annotations',
       message: `must not be larger than ${MOST_ANNOTATION_BYTES} bytes together`,
     });
   return issues;
+}
+
+function finalizerIssues(finalizers: readonly string[]): Issue[] {
+  return finalizers.flatMap((finalizer) =>
+    LABEL_KEY.test(finalizer)
+      ? []
+      : [{ path: 'metadata.finalizers', message: `"${finalizer}" is not a valid finalizer` }],
+  );
 }
 
 function unstorable(value: unknown, path: string): Issue[] {

@@ -58,7 +58,7 @@ export interface ListOptions {
   readonly namespace?: string;
   /** Only tenants with this `spec.owner`. */
   readonly owner?: string;
-  /** Kubernetes' label selector in its equality form: `a=b,c!=d,e,!f`. */
+  /** Kubernetes' label selector: `a=b,c!=d,e in (f,g),h,!i` (label-selector.ts). */
   readonly labelSelector?: string;
   readonly limit?: number;
   readonly continue?: string;
@@ -87,7 +87,10 @@ export interface TenantStore {
    * Throws InvalidError, NotFoundError, ConflictError.
    */
   update(tenant: TenantUpdate, options?: WriteOptions): Promise<Tenant>;
-  /** Replaces status and appends events in one transaction; never touches spec. Same compare-and-swap. */
+  /**
+   * Replaces status and appends events; never touches spec. Same compare-and-swap. Events are never told without the
+   * status: both in one transaction where the store has such, else a little after it.
+   */
   updateStatus(
     tenant: { readonly metadata: Tenant['metadata']; readonly status: TenantStatus },
     events?: readonly TenantEvent[],
@@ -127,6 +130,19 @@ export interface EventStore {
   ): AsyncIterable<StoredEvent>;
 }
 
+/** An event, and whose. */
+export interface SurveyedEvent extends StoredEvent {
+  readonly tenant: TenantName;
+}
+
+/** What is known across tenants, for a door that stands in for an API server. */
+export interface Survey {
+  /** Namespaces that hold tenants, sorted. */
+  namespaces(): Promise<string[]>;
+  /** The newest first; of tenants that still exist, in one namespace or in all. */
+  recentEvents(options: { readonly namespace?: string; readonly limit: number }): Promise<SurveyedEvent[]>;
+}
+
 export class NotFoundError extends Error {
   override readonly name = 'NotFoundError';
 }
@@ -143,6 +159,33 @@ export class ConflictError extends Error {
 /** The resourceVersion is older than the changes still kept: list anew. */
 export class GoneError extends Error {
   override readonly name = 'GoneError';
+}
+
+/**
+ * The place where tenants are kept cannot serve: nothing is wrong with the tenant. `unavailable` and `busy` pass by
+ * themselves; `refused` means that it does not let Landlord in, or is not set up, which a person must mend.
+ */
+export class StoreError extends Error {
+  override readonly name = 'StoreError';
+  readonly kind: 'unavailable' | 'busy' | 'refused';
+  /** Not sooner than this. */
+  readonly retryAfterMs: number | undefined;
+  /** True when the write may have been done all the same. */
+  readonly ambiguous: boolean;
+
+  constructor(
+    message: string,
+    details: {
+      readonly kind: StoreError['kind'];
+      readonly retryAfterMs?: number | undefined;
+      readonly ambiguous?: boolean;
+    },
+  ) {
+    super(message);
+    this.kind = details.kind;
+    this.retryAfterMs = details.retryAfterMs;
+    this.ambiguous = details.ambiguous ?? false;
+  }
 }
 
 export class InvalidError extends Error {

@@ -3,6 +3,7 @@
  * keyed by type; `lastTransitionTime` moves only when the status flips, never on a new reason or message.
  */
 import { z } from 'zod';
+import { text } from './text.ts';
 
 /** One condition for each part of a tenant, in the order in which they are shown. */
 export const PART_CONDITIONS = [
@@ -30,7 +31,7 @@ export const conditionSchema = z.object({
     .string()
     .regex(/^[A-Z][A-Za-z0-9]*$/)
     .max(64),
-  message: z.string().max(1024),
+  message: text(1024),
   lastTransitionTime: z.iso.datetime({ offset: true }).max(40),
   observedGeneration: z.int().min(0),
 });

@@ -2,7 +2,8 @@
  * What must a cluster know to serve Tenants? The CustomResourceDefinition, made of the zod schemas and of the twins
  * in CEL of the rules in `validation.ts`. `npm run generate` writes it to crds/tenants.yaml.
  */
-import { GROUP, KIND, PLURAL, VERSION } from './names.ts';
+import { PRINTER_COLUMNS } from './columns.ts';
+import { CATEGORIES, GROUP, KIND, PLURAL, SHORT_NAMES, SINGULAR, VERSION } from './names.ts';
 import { metadataSchema, RESERVED_ENV, specSchema, statusSchema } from './schema.ts';
 import { toStructural, type Extensions, type StructuralSchema } from './structural.ts';
 import { ENV_NAME_PATTERN, MESSAGES } from './validation.ts';
@@ -36,22 +37,11 @@ const STATUS_EXTENSIONS: Extensions = {
   conditions: { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] },
 };
 
-/** What `kubectl get tenants` shows; a priority of 1 only with `-o wide`. */
-const PRINTER_COLUMNS = [
-  { name: 'Ready', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
-  { name: 'Reason', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].reason' },
-  { name: 'Phase', type: 'string', jsonPath: '.status.phase' },
-  { name: 'Image', type: 'string', jsonPath: '.spec.image' },
-  { name: 'Memory', type: 'integer', jsonPath: '.spec.memoryMb' },
-  { name: 'Region', type: 'string', jsonPath: '.spec.region' },
-  { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
-  {
-    name: 'Message',
-    type: 'string',
-    jsonPath: '.status.conditions[?(@.type=="Ready")].message',
-    priority: 1,
-  },
-];
+/**
+ * What `--field-selector` may choose by, beside name and namespace: the server indexes none of it, but sends only what
+ * matches. Kubernetes 1.31 or newer; an older one ignores the list.
+ */
+export const SELECTABLE_FIELDS = [{ jsonPath: '.spec.owner' }];
 
 /** The whole definition, as plain JSON. */
 export function tenantCrd() {
@@ -66,9 +56,9 @@ export function tenantCrd() {
         kind: KIND,
         listKind: `${KIND}List`,
         plural: PLURAL,
-        singular: KIND.toLowerCase(),
-        shortNames: ['tn'],
-        categories: ['all'],
+        singular: SINGULAR,
+        shortNames: [...SHORT_NAMES],
+        categories: [...CATEGORIES],
       },
       versions: [
         {
@@ -76,15 +66,17 @@ export function tenantCrd() {
           served: true,
           storage: true,
           subresources: { status: {} },
-          additionalPrinterColumns: PRINTER_COLUMNS,
-          schema: { openAPIV3Schema: tenantSchema() },
+          additionalPrinterColumns: PRINTER_COLUMNS.map(({ read: _read, ...column }) => column),
+          selectableFields: SELECTABLE_FIELDS,
+          schema: { openAPIV3Schema: tenantStructuralSchema() },
         },
       ],
     },
   };
 }
 
-function tenantSchema(): StructuralSchema {
+/** What a Tenant looks like, for the CRD and for whoever serves its OpenAPI document. */
+export function tenantStructuralSchema(): StructuralSchema {
   return {
     type: 'object',
     description: 'One tenant: an app on Fly with a volume, a machine and a database.',
@@ -94,8 +86,14 @@ function tenantSchema(): StructuralSchema {
       kind: { type: 'string' },
       // The only thing of metadata that a definition may narrow: every hostname and name on Fly is at most a label.
       metadata: { type: 'object', properties: { name: toStructural(metadataSchema.shape.name, {}) } },
-      spec: toStructural(specSchema, SPEC_EXTENSIONS),
-      status: toStructural(statusSchema, STATUS_EXTENSIONS),
+      spec: {
+        description: 'What the tenant should be.',
+        ...toStructural(specSchema, SPEC_EXTENSIONS),
+      },
+      status: {
+        description: 'What the tenant is, as it was last observed. Written by Landlord.',
+        ...toStructural(statusSchema, STATUS_EXTENSIONS),
+      },
     },
     'x-kubernetes-validations': [
       {

@@ -9,9 +9,22 @@ export const VERSION = 'v1alpha1';
 export const API_VERSION = `${GROUP}/${VERSION}`;
 export const KIND = 'Tenant';
 export const PLURAL = 'tenants';
+export const SINGULAR = 'tenant';
+export const SHORT_NAMES = ['tn'] as const;
+/** `kubectl get all` shows tenants too. */
+export const CATEGORIES = ['all'] as const;
 
 /** Keeps a deleted Tenant in the store until Fly holds nothing of it. */
 export const FINALIZER = `${GROUP}/fly`;
+
+/** Annotation: id of the subscription that pays for the tenant. Absent on what an operator made. */
+export const SUBSCRIPTION_ANNOTATION = `${GROUP}/subscription`;
+
+/**
+ * Annotation: the status of the subscription (`past_due`, …) that suspended the tenant. While it is there, a renewed
+ * subscription resumes the tenant; without it, somebody else suspended it, and it stays so.
+ */
+export const LAPSED_ANNOTATION = `${GROUP}/suspended-by-subscription`;
 
 /** Prefix of every machine metadata key that is ours; anything else belongs to somebody else and is kept. */
 export const METADATA_PREFIX = 'landlord_';

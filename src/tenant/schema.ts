@@ -3,14 +3,15 @@
  * and `crds/tenants.yaml` is generated from it. The shape is that of any Kubernetes object.
  */
 import { z } from 'zod';
-import { conditionSchema } from './conditions.ts';
+import { conditionSchema, type Condition } from './conditions.ts';
 import { IMAGE_PATTERN } from './image.ts';
 import { API_VERSION, KIND } from './names.ts';
 import { PHASES } from './phases.ts';
+import { text } from './text.ts';
 
 const timestamp = z.iso.datetime({ offset: true }).max(40);
 /** Whatever Fly calls something: an id, a version, a state, an address. */
-const word = z.string().max(128);
+const word = text(128);
 const dnsLabel = z
   .string()
   .max(63)
@@ -48,8 +49,8 @@ export const RESERVED_ENV = [
 ] as const;
 
 export const specSchema = z.strictObject({
-  owner: z.string().min(1).max(128).describe('Customer who owns and pays for the tenant. Cannot be changed.'),
-  plan: z.string().min(1).max(63).default('free').describe('Plan that the customer pays for.'),
+  owner: text(128, { least: 1 }).describe('Customer who owns and pays for the tenant. Cannot be changed.'),
+  plan: text(63, { least: 1 }).default('free').describe('Plan that the customer pays for.'),
   region: z
     .string()
     .regex(/^[a-z]{3}$/, 'must be a region code of three letters, such as iad')
@@ -88,7 +89,7 @@ export const specSchema = z.strictObject({
   credentialsRotatedAt: timestamp
     .optional()
     .describe('A time newer than the last one served asks for one rotation of the database password.'),
-  env: z.record(z.string().max(128), z.string().max(4096)).default({}).meta({
+  env: z.record(text(128), text(4096)).default({}).meta({
     maxProperties: MOST_ENV_ENTRIES,
     description: 'Environment of the machine. Not secret: anybody who may read the Tenant sees it.',
   }),
@@ -105,14 +106,20 @@ export const specSchema = z.strictObject({
     .enum(['Delete', 'Orphan'])
     .default('Delete')
     .describe('Orphan: deleting the Tenant leaves everything on Fly as it is.'),
-  acknowledgedVolumeLoss: z
-    .string()
-    .max(64)
+  acknowledgedVolumeLoss: text(64)
     .optional()
     .describe(
       'Id of a lost volume (status.volume.id). Only with it is a new, empty volume made in its place.',
     ),
 });
+
+/** Conditions are a map by type: in the CRD `x-kubernetes-list-map-keys` says so. */
+function refuseRepeated(conditions: readonly Condition[], context: z.RefinementCtx): void {
+  const types = conditions.map(({ type }) => type);
+  for (const [index, type] of types.entries())
+    if (types.indexOf(type) < index)
+      context.addIssue({ code: 'custom', path: [index], message: `repeats the type ${type}` });
+}
 
 export const statusSchema = z.object({
   observedGeneration: z
@@ -125,8 +132,11 @@ export const statusSchema = z.object({
     .min(0)
     .optional()
     .describe('Revision of the secrets that this status speaks of.'),
+  lastHandledReconcileAt: word
+    .optional()
+    .describe('The reconcile-requested-at annotation that was served last.'),
   phase: z.enum(PHASES).optional().describe('One word for people; derived from the conditions.'),
-  conditions: z.array(conditionSchema).max(32).optional(),
+  conditions: z.array(conditionSchema).max(32).superRefine(refuseRepeated).optional(),
   app: z.object({ name: word, id: word.optional() }).optional(),
   volume: z
     .object({ id: word, sizeGb: z.int().min(1), region: word })
@@ -142,14 +152,14 @@ export const statusSchema = z.object({
     })
     .optional(),
   image: z
-    .object({ reference: z.string().max(512), digest: word, generation: z.int().min(1) })
+    .object({ reference: text(512), digest: word, generation: z.int().min(1) })
     .optional()
     .describe('What spec.image resolved to, and at which generation.'),
   addresses: z.array(word).max(32).optional(),
-  hostname: z.string().max(253).optional(),
-  url: z.string().max(512).optional(),
+  hostname: text(253).optional(),
+  url: text(512).optional(),
   // Keys may end in a hostname; at most the old and the new ones of an edit at once.
-  requested: z.record(z.string().max(300), timestamp).optional().meta({
+  requested: z.record(text(300), timestamp).optional().meta({
     maxProperties: 64,
     description:
       'When the making of each thing was last asked of Fly: for a while afterwards, not found is not believed.',
@@ -158,7 +168,7 @@ export const statusSchema = z.object({
     .object({
       step: word,
       reason: word,
-      message: z.string().max(1024),
+      message: text(1024),
       attempts: z.int().min(1),
       terminal: z.boolean().describe('True: not tried again until the spec, a retry or a secret changes.'),
       generation: z.int().min(0),
@@ -168,7 +178,8 @@ export const statusSchema = z.object({
     .optional(),
 });
 
-const annotations = z.record(z.string().max(317), z.string().max(65_536));
+/** All together have a bound, which the store holds. */
+const annotations = z.record(z.string().max(317), z.string());
 
 export const metadataSchema = z.object({
   name: dnsLabel,

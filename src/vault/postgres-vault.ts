@@ -23,7 +23,7 @@ export interface PostgresVault extends Vault {
 }
 
 export interface VaultOptions {
-  readonly database: Database;
+  readonly database: Pick<Database, 'db'>;
   /** The first one seals; all of them open. */
   readonly keys: readonly EncryptionKey[];
   readonly clock: Clock;

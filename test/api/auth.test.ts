@@ -3,9 +3,10 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, exportSPKI, generateKeyPair, SignJWT, type CryptoKey } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createAuthenticator, signToken, type Identity } from '../../src/api/auth.ts';
+import { createAuthenticator, type Identity } from '../../src/api/auth.ts';
 import { ApiError } from '../../src/api/errors.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
+import { signToken } from '../support/tokens.ts';
 
 const SECRET = 'a-secret-of-at-least-thirty-two-bytes';
 const ISSUER = 'landlord';

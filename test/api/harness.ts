@@ -6,16 +6,18 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
+import { createAccounts, type AccountOptions, type Accounts } from '../../src/accounts/accounts.ts';
 import { createApi } from '../../src/api/api.ts';
-import { createAuthenticator, signToken } from '../../src/api/auth.ts';
+import { createAuthenticator } from '../../src/api/auth.ts';
 import type { HealthView, PlanView } from '../../src/api/dependencies.ts';
 import { systemClock } from '../../src/clock.ts';
-import { connect } from '../../src/database/connection.ts';
+import { connect, type Database } from '../../src/database/connection.ts';
 import { createPostgresStore } from '../../src/store/postgres/postgres-store.ts';
-import type { EventStore, TenantStore } from '../../src/store/store.ts';
+import type { EventStore, Survey, TenantStore } from '../../src/store/store.ts';
 import type { Tenant, TenantStatus } from '../../src/tenant/schema.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
+import { signToken } from '../support/tokens.ts';
 
 export const ROOT = '/apis/cloud.systemprompt.io/v1alpha1';
 export const TENANTS = `${ROOT}/namespaces/default/tenants`;
@@ -63,6 +65,9 @@ export interface Harness {
   readonly api: FastifyInstance;
   readonly store: TenantStore;
   readonly events: EventStore;
+  readonly accounts: Accounts;
+  readonly database: Database;
+  readonly survey: Survey;
   readonly clock: FakeClock;
   readonly outside: Outside;
   /** Everything that was logged, one JSON line each. */
@@ -88,13 +93,18 @@ export interface Harness {
   close(): Promise<void>;
 }
 
-const SECRET = 'a-secret-of-at-least-thirty-two-bytes';
+/** Signs every token of these tests. */
+export const SECRET = 'a-secret-of-at-least-thirty-two-bytes';
 
 export async function openHarness(
   options: {
     random?: () => number;
     /** Instead of a database of the test's own. */
     databaseUrl?: string;
+    providers?: AccountOptions['providers'];
+    billing?: AccountOptions['billing'];
+    /** Verified addresses of operators. */
+    operators?: readonly string[];
   } = {},
 ): Promise<Harness> {
   const testDatabase = options.databaseUrl === undefined ? await createTestDatabase() : undefined;
@@ -122,10 +132,32 @@ export async function openHarness(
       if (outside.outage) throw outside.outage;
       return answer();
     };
+  let url = '';
+  const accounts = createAccounts({
+    database,
+    encryptionKeys: [{ id: 'test', key: new Uint8Array(32).fill(7) }],
+    settings: {
+      publicUrl: () => url,
+      redirectHosts: ['app.example.com'],
+      regions: ['iad', 'lhr'],
+      operators: options.operators ?? [],
+    },
+    providers: options.providers ?? new Map(),
+    billing: options.billing,
+    clock,
+    log,
+  });
   const api = createApi({
+    accounts,
+    maskedDatabaseUrl: (uid) => `postgresql://${uid}:********@db.example.com/${uid}`,
     store: stores.tenants,
     events: stores.events,
-    auth: createAuthenticator({ key: { kind: 'secret', secret: SECRET }, issuer: 'landlord', clock }),
+    auth: createAuthenticator({
+      key: { kind: 'secret', secret: SECRET },
+      issuer: 'landlord',
+      own: accounts,
+      clock,
+    }),
     clock,
     log,
     registryHost: REGISTRY,
@@ -138,6 +170,7 @@ export async function openHarness(
   });
   await api.listen({ host: '127.0.0.1', port: 0 });
   const { port } = api.server.address() as AddressInfo;
+  url = `http://127.0.0.1:${port}`;
 
   const token = (caller: Exclude<Caller, 'nobody'>) =>
     signToken({
@@ -155,10 +188,13 @@ export async function openHarness(
     api,
     store: stores.tenants,
     events: stores.events,
+    accounts,
+    database,
+    survey: stores.survey,
     clock,
     outside,
     logged,
-    url: `http://127.0.0.1:${port}`,
+    url,
     token,
     async call(caller, method, url, { body, headers = {} } = {}) {
       const answer = await api.inject({

@@ -141,6 +141,47 @@ describe('the connection to PostgreSQL', () => {
     });
   });
 
+  describe('under a permit', () => {
+    const LOCKED = `
+      SELECT 1 FROM pg_locks
+      WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+
+    it('sends nothing once the permit is over, and says so', async () => {
+      const connected = open();
+      const error = await failure(sql`CREATE TABLE made ()`.execute(connected.under(() => false).db));
+      expect(error).toMatchObject({
+        kind: 'unpermitted',
+        message: 'this replica may no longer act on it',
+      });
+      expect(await database.query(`SELECT to_regclass('made') AS made`)).toEqual([{ made: null }]);
+    });
+
+    it('ends a transaction that may not be committed any more, and lends its connection to nobody', async () => {
+      const connected = open({ maxConnections: 1 });
+      await database.query('CREATE TABLE made (value integer)');
+      let permitted = true;
+      const work = connected
+        .under(() => permitted)
+        .db.transaction()
+        .execute(async (transaction) => {
+          await sql`SELECT pg_advisory_xact_lock(7)`.execute(transaction);
+          await sql`INSERT INTO made VALUES (1)`.execute(transaction);
+          permitted = false;
+        });
+      expect((await failure(work)).kind).toBe('unpermitted');
+      expect((await one(connected)).rows).toEqual([{ one: 1 }]);
+      expect(await database.query('SELECT * FROM made')).toEqual([]);
+      await expect.poll(() => database.query(LOCKED)).toEqual([]);
+    });
+
+    it('leaves everybody else on the pool alone', async () => {
+      const connected = open({ maxConnections: 1 });
+      const error = await failure(sql`SELECT 1`.execute(connected.under(() => false).db));
+      expect(error.kind).toBe('unpermitted');
+      expect((await one(connected)).rows).toEqual([{ one: 1 }]);
+    });
+  });
+
   it('wakes every listener of a channel, none of another, and none that has left', async () => {
     const connected = open();
     const heard: string[] = [];

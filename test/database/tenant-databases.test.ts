@@ -60,6 +60,20 @@ describe.each([
 
   const asTenant = (text: string, secret = password) => query(databases.url(uid, secret), text);
 
+  it('changes nothing for someone who may no longer act, and holds no lock afterwards', async () => {
+    const late = databases.under(() => false);
+    await expect(late.create(uid, first)).rejects.toMatchObject({ kind: 'unpermitted' });
+    await expect(late.setPassword(uid, first)).rejects.toMatchObject({ kind: 'unpermitted' });
+    await expect(late.drop(uid)).rejects.toMatchObject({ kind: 'unpermitted' });
+    let statements = 0;
+    // The lock and the look are still sent, nothing after them.
+    const losing = databases.under(() => (statements += 1) <= 2);
+    await expect(losing.create(uid, first)).rejects.toMatchObject({ kind: 'unpermitted' });
+    expect(await databases.describe(uid)).toEqual(nothing);
+    await databases.create(uid, first);
+    expect(await databases.describe(uid)).toEqual(made);
+  });
+
   it('makes a role and a database that the tenant can work in, once', async () => {
     expect(await databases.describe(uid)).toEqual(nothing);
     await databases.create(uid, first);

@@ -104,13 +104,16 @@ describe('the circuit of a host', () => {
     expect(circuit.state).toBe('open');
   });
 
-  test('does not take a try whose caller went away for health', async () => {
-    const { circuit, clock } = setUp();
-    await fail(circuit, 3);
-    await clock.advance(5_000);
-    expect(await outcome(circuit, () => failure('aborted'))).toBe('aborted');
-    expect(circuit.state).toBe('open');
-  });
+  test.each(['aborted', 'forbidden'] as const)(
+    'does not take a try for health that ended as %s, before it could prove anything',
+    async (reason) => {
+      const { circuit, clock } = setUp();
+      await fail(circuit, 3);
+      await clock.advance(5_000);
+      expect(await outcome(circuit, () => failure(reason))).toBe(reason);
+      expect(circuit.state).toBe('open');
+    },
+  );
 
   test('does not try with a long poll, whose outcome comes too late', async () => {
     const { circuit, clock } = setUp();

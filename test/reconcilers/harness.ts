@@ -25,6 +25,7 @@ import type { Vault } from '../../src/vault/vault.ts';
 import type { AppView } from '../invariants/holdings.ts';
 import { createTestDatabase, silentLog, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
+import { everyShard } from '../support/every-shard.ts';
 
 export const IMAGE = 'registry.fly.io/systemprompt-images:hello';
 export const settings = {
@@ -39,6 +40,7 @@ export function fastClock(factor: number): Clock {
   const start = systemClock.now();
   return {
     now: () => Math.round(start + (systemClock.now() - start) * factor),
+    monotonic: () => systemClock.monotonic() * factor,
     random: () => systemClock.random(),
     setTimer: (delayMs, callback) => systemClock.setTimer(delayMs / factor, callback),
   };
@@ -132,8 +134,11 @@ export async function createHarness(options: HarnessOptions = {}): Promise<Harne
   const vault = createVault({ database: test.database, keys: [{ id: 'test', key: randomBytes(32) }], clock });
   const databases = createTenantDatabases({ adminUrl: test.url, nameOf: databaseName, log, clock });
   const parts = { store, fly, vault, databases, settings, clock, log };
-  const newLoop = (replaced: Partial<LoopParts> = {}): Loop =>
-    createLoop({ ...parts, ...replaced, metrics: createRuntimeMetrics(new Registry()) });
+  const newLoop = (replaced: Partial<LoopParts> = {}): Loop => {
+    const means = { ...parts, ...replaced };
+    const acting = { elector: everyShard(), under: () => means };
+    return createLoop({ ...means, acting, metrics: createRuntimeMetrics(new Registry()) });
+  };
   // A loop that is never started: only its eyes are used.
   const { tenants } = newLoop();
   const named = (name: string) => ({ namespace: 'default', name });

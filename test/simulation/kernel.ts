@@ -90,7 +90,12 @@ export function createKernel(options: { readonly seed: number; readonly onTurn?:
     }
     return {
       name,
-      clock: { now: () => nowMs + skewMs, random: () => nextRandom(chance), setTimer: later },
+      clock: {
+        now: () => nowMs + skewMs,
+        monotonic: () => nowMs,
+        random: () => nextRandom(chance),
+        setTimer: later,
+      },
       get alive() {
         return program.alive;
       },

@@ -216,6 +216,21 @@ export function describeTenantStore(name: string, makeStore: () => Promise<Store
         await expect(store.update(withSpec(tenant, { memoryMb: 1024 }))).rejects.toThrow(ConflictError);
       });
 
+      it('refuses a writer of the spec who has not seen the newest status, and the other way round', async () => {
+        const tenant = await create('a');
+        const [spec, status] = await Promise.allSettled([
+          store.update(withSpec(tenant, { memoryMb: 1024 })),
+          store.updateStatus({ ...tenant, status: { phase: 'running' } }),
+        ]);
+        const loser = spec.status === 'rejected' ? spec : status;
+        expect([spec.status, status.status].sort()).toEqual(['fulfilled', 'rejected']);
+        expect(loser).toMatchObject({ reason: expect.any(ConflictError) as unknown });
+        const stored = await store.get({ namespace, name: 'a' });
+        expect([stored?.spec.memoryMb, stored?.status?.phase]).toEqual(
+          spec.status === 'fulfilled' ? [1024, undefined] : [512, 'running'],
+        );
+      });
+
       it('lets exactly one of many writers win who have read the same version', async () => {
         const tenant = await create('a');
         const sizes = [256, 1024, 2048, 256, 1024, 2048] as const;
@@ -417,6 +432,9 @@ export function describeTenantStore(name: string, makeStore: () => Promise<Store
         ['tier', ['gold', 'gold-fra', 'silver']],
         ['!tier', ['none']],
         ['tier , region != fra', ['gold', 'silver']],
+        ['tier in (gold, iron)', ['gold', 'gold-fra']],
+        ['tier notin (gold,iron),tier', ['silver']],
+        ['region notin (fra)', ['gold', 'none', 'silver']],
         ['example.com/team=', ['none']],
         ['', ['gold', 'gold-fra', 'none', 'silver']],
       ])('chooses by the label selector "%s"', async (labelSelector, expected) => {
@@ -532,6 +550,21 @@ export function describeTenantStore(name: string, makeStore: () => Promise<Store
         expect(changesOf(all)).toContain('ADDED elsewhere');
       });
 
+      it('tells of a deletion and of the next tenant under the name, also to whoever was away meanwhile', async () => {
+        const first = await create('a');
+        await store.delete({ namespace, name: 'a' });
+        const second = await create('a', { spec: { memoryMb: 1024 } });
+        const seen = await watchFrom(first.metadata.resourceVersion).until((events) =>
+          changesOf(events).includes('ADDED a'),
+        );
+        expect(changesOf(seen)).toEqual(['DELETED a', 'ADDED a']);
+        expect(tenantsOf(seen).map(({ metadata }) => metadata.uid)).toEqual([
+          first.metadata.uid,
+          second.metadata.uid,
+        ]);
+        expect(tenantsOf(seen)[1]).toEqual(second);
+      });
+
       it('gives a deleted tenant with its last state and a version of its own', async () => {
         const tenant = await create('a', { spec: { memoryMb: 1024 } });
         await store.delete({ namespace, name: 'a' });
@@ -599,6 +632,22 @@ export function describeTenantStore(name: string, makeStore: () => Promise<Store
           expect(orders[0]?.filter((line) => line.endsWith(` t-${index}`))).toEqual(
             ['ADDED', 'MODIFIED', 'MODIFIED', 'DELETED'].map((type) => `${type} t-${index}`),
           );
+      });
+
+      it('loses no change, tells none twice and none out of order, however often it is cut', async () => {
+        const { resourceVersion } = await store.list({ namespace });
+        const watcher = watchFrom(resourceVersion);
+        const written = Array.from({ length: 12 }, (_, index) => `t-${index}`);
+        for (const [index, tenantName] of written.entries()) {
+          const writing = retried(() => create(tenantName));
+          // Some cuts meet a connection that is being made, some a request, some a line that is being read.
+          for (let turn = 0; turn < 2 ** index; turn += 1) await new Promise(setImmediate);
+          await subject.cutConnections();
+          await writing;
+        }
+        await retried(() => create('last'));
+        const seen = await watcher.until((events) => changesOf(events).includes('ADDED last'));
+        expect(changesOf(seen)).toEqual([...written, 'last'].map((tenantName) => `ADDED ${tenantName}`));
       });
 
       it('loses no change when its connections are cut', async () => {

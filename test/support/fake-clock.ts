@@ -52,6 +52,7 @@ export function createFakeClock(options: { now?: number; random?: () => number }
 
   return {
     now: () => wall,
+    monotonic: () => elapsed,
     random: options.random ?? (() => 0.5),
     setTimer(delayMs, callback) {
       const timer = { at: elapsed + Math.max(delayMs, 0), order: orders++, callback };

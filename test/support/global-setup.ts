@@ -11,6 +11,8 @@ import type { TestProject } from 'vitest/node';
 import { systemClock } from '../../src/clock.ts';
 import { startEmbeddedPostgres } from '../../src/database/embedded.ts';
 import { migrate } from '../../src/database/migrations.ts';
+import { findAssets, MISSING_ASSETS } from '../cluster/assets.ts';
+import { hasContainers } from '../cluster/k3s.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -35,6 +37,9 @@ export default async function setUp(project: TestProject): Promise<() => Promise
   return async () => {
     await administer(server.url, `DROP DATABASE ${template}`);
     await server.stop();
+    // Below the summary, where it is read: suites that were skipped do not tell why.
+    if ((await findAssets()) === undefined && !(await hasContainers()))
+      process.stderr.write(`\nNOT RUN: the suites on a Kubernetes API server: ${MISSING_ASSETS}\n`);
   };
 }
 

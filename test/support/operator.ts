@@ -95,6 +95,12 @@ export function createOperator(url: () => string, token: () => string): Operator
 }
 
 export interface SimulatedCall {
+  /** Counts all calls, from 1. */
+  readonly sequence: number;
+  /** When it arrived, in milliseconds since the epoch. */
+  readonly at: number;
+  /** `user-agent`, which names the replica. */
+  readonly agent?: string;
   readonly operation: string;
   readonly method: string;
   readonly app?: string;

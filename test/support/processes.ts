@@ -22,6 +22,9 @@ export interface RunningProcess {
   stop(): Promise<number | null>;
   /** Ends it as a crash would, at once. */
   kill(): Promise<void>;
+  /** Makes it stand still, in the middle of whatever it does, until `resume`. */
+  pause(): void;
+  resume(): void;
 }
 
 export interface Simulator extends RunningProcess {
@@ -80,6 +83,7 @@ export async function startDaemon(options: {
   const running = run('dist/main.js', {
     LANDLORD_STATE_DIR: options.stateDir,
     PORT: String(port),
+    LANDLORD_KUBECTL_PORT: '0',
     ...fly,
     ...options.env,
   });
@@ -119,6 +123,8 @@ export function run(
     output: () => output,
     exited: () => code,
     stop: async () => {
+      // One that stands still would never hear of it.
+      signal(child, 'SIGCONT');
       signal(child, 'SIGTERM');
       await ended;
       return code ?? null;
@@ -127,6 +133,8 @@ export function run(
       signal(child, 'SIGKILL');
       await ended;
     },
+    pause: () => signal(child, 'SIGSTOP'),
+    resume: () => signal(child, 'SIGCONT'),
   };
 }
 

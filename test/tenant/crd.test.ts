@@ -63,6 +63,11 @@ describe('the CustomResourceDefinition', () => {
     ]);
   });
 
+  it('lets tenants be chosen by owner, which is a field of the spec', () => {
+    expect(version!.selectableFields).toEqual([{ jsonPath: '.spec.owner' }]);
+    expect(specFields['owner']?.type).toBe('string');
+  });
+
   it('leaves metadata to Kubernetes, but for the name', () => {
     expect(metadata).toMatchObject({ type: 'object' });
     expect(Object.keys(metadata!.properties!)).toEqual(['name']);

@@ -1,3 +1,4 @@
+import { CONDITION_TYPES } from '../../src/tenant/conditions.ts';
 import { describe, expect, it } from 'vitest';
 import { metadataSchema, specSchema, statusSchema, tenantSchema } from '../../src/tenant/schema.ts';
 import { validate, validateSpec } from '../../src/tenant/validation.ts';
@@ -173,6 +174,15 @@ describe('the schema of a whole tenant', () => {
   });
 });
 
+describe('the length of a text', () => {
+  it('is counted in characters, as Kubernetes counts it', () => {
+    const owner = (length: number) =>
+      specSchema.safeParse({ ...MINIMAL_SPEC, owner: '\u{1F680}'.repeat(length) });
+    expect([owner(128).success, owner(129).success]).toEqual([true, false]);
+    expect(owner(129).error?.issues).toMatchObject([{ message: 'must not be longer than 128 characters' }]);
+  });
+});
+
 describe('the schema of a status', () => {
   it('bounds every list, so that no status outgrows the store', () => {
     const condition = {
@@ -183,8 +193,11 @@ describe('the schema of a status', () => {
       lastTransitionTime: '2026-01-01T00:00:00Z',
       observedGeneration: 1,
     };
-    expect(statusSchema.safeParse({ conditions: Array(32).fill(condition) }).success).toBe(true);
-    expect(statusSchema.safeParse({ conditions: Array(33).fill(condition) }).success).toBe(false);
+    const all = CONDITION_TYPES.map((type) => ({ ...condition, type }));
+    expect(statusSchema.safeParse({ conditions: all }).success).toBe(true);
+    expect(statusSchema.safeParse({ conditions: [...all, condition] }).error?.issues).toMatchObject([
+      { path: ['conditions', all.length], message: 'repeats the type Ready' },
+    ]);
     expect(statusSchema.safeParse({ addresses: Array(33).fill('::1') }).success).toBe(false);
   });
 

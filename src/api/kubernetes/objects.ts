@@ -4,22 +4,22 @@
  */
 import { z } from 'zod';
 import { API_VERSION, KIND } from '../../tenant/names.ts';
-import { metadataSchema, statusSchema, type TenantStatus } from '../../tenant/schema.ts';
+import { statusSchema, type TenantStatus } from '../../tenant/schema.ts';
 import { validate } from '../../tenant/validation.ts';
 import { parse } from '../edge.ts';
 import { ApiError } from '../errors.ts';
 
-const { labels, annotations, finalizers } = metadataSchema.shape;
 /** Clients of Go send null or an empty string for what they leave out. */
 const text = z
   .string()
-  .max(253)
   .nullish()
   .transform((value) => (value === null || value === '' ? undefined : value));
+/** Only the form: what may stand in it is for the store to judge. */
+const textMap = z.record(z.string(), z.string()).nullish();
 
 const objectSchema = z.object({
-  apiVersion: z.string(),
-  kind: z.string(),
+  apiVersion: z.string().min(1),
+  kind: z.string().min(1),
   metadata: z
     .object({
       name: text,
@@ -27,14 +27,17 @@ const objectSchema = z.object({
       namespace: text,
       uid: text,
       resourceVersion: text,
-      labels: labels.nullable(),
-      annotations: annotations.nullable(),
-      finalizers: finalizers.nullable(),
+      labels: textMap,
+      annotations: textMap,
+      finalizers: z.array(z.string()).nullish(),
     })
     .nullish(),
   spec: z.unknown().optional(),
   status: z.unknown().optional(),
 });
+
+/** What is written: an object that was sent, or what a patch has made of the one that is there. */
+export type Origin = 'object' | 'patch';
 
 /** Where the object is to live; `name` is absent for a create. */
 export interface Place {
@@ -55,18 +58,37 @@ export interface Submission {
   readonly status: unknown;
 }
 
-/** Takes an object apart. Throws ApiError `invalid_request` when it is no Tenant, or not the one of the path. */
-export function readSubmission(body: unknown, place: Place): Submission {
+/**
+ * Takes an object apart. Throws ApiError `invalid_request` when it is not the one of the path, `invalid` when it is
+ * no Tenant: as the API server does.
+ */
+export function readSubmission(body: unknown, place: Place, origin: Origin): Submission {
   const { apiVersion, kind, metadata, spec, status } = parse(objectSchema, body, 'the object');
-  if (apiVersion !== API_VERSION || kind !== KIND)
+  if (kind !== KIND) throw notATenant('kind', `must be ${KIND}`);
+  if (apiVersion !== API_VERSION && origin === 'patch')
+    throw notATenant('apiVersion', `must be ${API_VERSION}`);
+  if (apiVersion !== API_VERSION)
     throw new ApiError(
       'invalid_request',
-      `cannot read the object: it is a ${kind} of ${apiVersion}, not a ${KIND} of ${API_VERSION}`,
+      `the API version in the data (${apiVersion}) does not match the expected API version (${API_VERSION})`,
     );
   if ((metadata?.namespace ?? place.namespace) !== place.namespace)
-    throw mismatch('namespace', metadata?.namespace ?? '', place.namespace);
-  if (place.name !== undefined && (metadata?.name ?? place.name) !== place.name)
-    throw mismatch('name', metadata?.name ?? '', place.name);
+    throw new ApiError(
+      'invalid_request',
+      'the namespace of the provided object does not match the namespace sent on the request',
+    );
+  // What a patch took away, the path still tells.
+  const name = metadata?.name ?? (origin === 'patch' ? place.name : undefined);
+  if (place.name !== undefined && name === undefined)
+    throw new ApiError(
+      'invalid_request',
+      `the name of the object (${place.name} based on URL) was undeterminable: name must be provided`,
+    );
+  if (place.name !== undefined && name !== place.name)
+    throw new ApiError(
+      'invalid_request',
+      `the name of the object (${name ?? ''}) does not match the name on the URL (${place.name})`,
+    );
   return {
     name: metadata?.name,
     generateName: metadata?.generateName,
@@ -87,7 +109,8 @@ export function readStatus(status: unknown): TenantStatus {
   throw new ApiError('invalid', 'cannot write the status: it is not valid', { issues: parsed.issues });
 }
 
-function mismatch(field: 'name' | 'namespace', sent: string, inPath: string): ApiError {
-  const problem = `the ${field} of the object ("${sent}") is not the one of the path ("${inPath}")`;
-  return new ApiError('invalid_request', `cannot read the object: ${problem}`);
+function notATenant(path: 'kind' | 'apiVersion', message: string): ApiError {
+  return new ApiError('invalid', `cannot write the object: its ${path} ${message}`, {
+    issues: [{ path, message }],
+  });
 }

@@ -1,11 +1,11 @@
 /**
  * What do the query parameters of the declarative API mean? As the API server reads them; those that make no
  * difference here (`fieldManager`, `pretty`, …) are ignored, those that would make one are refused.
- * `fieldValidation` makes none because unknown fields of a spec are always refused.
  */
 import { z } from 'zod';
 import { ApiError } from '../errors.ts';
 import { parse } from '../edge.ts';
+import type { FieldValidation } from './field-validation.ts';
 import {
   parseFieldSelector,
   parseLabelSelector,
@@ -72,11 +72,32 @@ export function parseListQuery(query: unknown): ListQuery {
 }
 
 const writeSchema = z.object({
-  dryRun: z.union([z.literal(''), z.literal('All'), z.array(z.literal('All')).max(8)]).optional(),
+  dryRun: z.union([z.string(), z.array(z.string()).max(8)]).default(''),
+  fieldValidation: z.string().default(''),
 });
+const FIELD_VALIDATIONS = ['Ignore', 'Strict', 'Warn'] as const;
 
-/** True when the write must not be stored. Throws ApiError `invalid_request` on any other value than `All`. */
-export function parseDryRun(query: unknown): boolean {
-  const { dryRun } = parse(writeSchema, query, 'the query');
-  return dryRun !== undefined && dryRun !== '';
+export interface WriteQuery {
+  /** True when the write must not be stored. */
+  readonly dryRun: boolean;
+  readonly fieldValidation: FieldValidation;
+}
+
+/** Reads the query of a write; warns of unknown fields unless told otherwise. Throws ApiError `invalid`. */
+export function parseWriteQuery(query: unknown): WriteQuery {
+  const raw = parse(writeSchema, query, 'the query');
+  const directives = [raw.dryRun].flat().filter((directive) => directive !== '');
+  for (const directive of directives) requireOption('dryRun', directive, ['All']);
+  requireOption('fieldValidation', raw.fieldValidation, ['', ...FIELD_VALIDATIONS]);
+  const fieldValidation = FIELD_VALIDATIONS.find((known) => known === raw.fieldValidation) ?? 'Warn';
+  return { dryRun: directives.length > 0, fieldValidation };
+}
+
+/** Throws ApiError `invalid` for a value that is not one of the option's. */
+export function requireOption(name: string, value: string, supported: readonly string[]): void {
+  if (supported.includes(value)) return;
+  const message = `Unsupported value: ${JSON.stringify(value)}: supported values: ${supported.map((one) => JSON.stringify(one)).join(', ')}`;
+  throw new ApiError('invalid', `cannot use the option ${name}: ${message}`, {
+    issues: [{ path: name, message }],
+  });
 }

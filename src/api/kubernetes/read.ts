@@ -48,10 +48,11 @@ async function readList(
   query: ListQuery,
   namespace: string | undefined,
 ): Promise<TenantList> {
-  const { name } = query.fields;
+  const { name, owner } = query.fields;
   if (name !== undefined && namespace !== undefined) return readOne(store, query, { namespace, name });
   const list = store.list({
     ...(namespace !== undefined && { namespace }),
+    ...(owner !== undefined && { owner }),
     ...(query.labels.text !== '' && { labelSelector: query.labels.text }),
     ...(query.limit !== undefined && { limit: query.limit }),
     ...(query.continue !== undefined && { continue: query.continue }),

@@ -36,11 +36,9 @@ const HEAD = { kind: 'Status', apiVersion: 'v1', metadata: {} } as const;
 export function failureStatus(error: ApiError, name?: string): Status {
   const { reason } = ERRORS[error.code];
   const retryAfter = error.headers['retry-after'];
-  const causes = error.issues.map(({ path, message }) => ({
-    reason: 'FieldValueInvalid',
-    message,
-    field: path,
-  }));
+  // Where the request itself is not understood, the message says it all.
+  const issues = error.code === 'invalid' ? error.issues : [];
+  const causes = issues.map(({ path, message }) => ({ reason: 'FieldValueInvalid', message, field: path }));
   return {
     ...HEAD,
     status: 'Failure',
@@ -86,7 +84,7 @@ function sentence(error: ApiError, name: string): string {
     case 'conflict':
       return `Operation cannot be fulfilled on ${RESOURCE} "${name}": ${MODIFIED}`;
     case 'not_found':
-      return 'the server could not find the requested resource';
+      return error.subject === undefined ? 'the server could not find the requested resource' : error.message;
     case 'method_not_allowed':
       return 'the server does not allow this method on the requested resource';
     case 'invalid': {

@@ -1,9 +1,8 @@
 /**
- * How are tenants changed through the declarative door? Create, replace, merge patch and delete, of the object and
+ * How are tenants changed through the declarative door? Create, replace, patch and delete, of the object and
  * of its status, with the API server's rules for versions: a replace must name the one it has seen, a patch that
  * names none is tried again on whatever is newest.
  */
-import mergePatch from 'json-merge-patch';
 import { z } from 'zod';
 import type { Clock } from '../../clock.ts';
 import {
@@ -17,7 +16,10 @@ import type { Tenant } from '../../tenant/schema.ts';
 import { validateSpec } from '../../tenant/validation.ts';
 import { parse } from '../edge.ts';
 import { ApiError, toApiError } from '../errors.ts';
+import type { FieldCheck } from './field-validation.ts';
 import { readStatus, readSubmission, type Submission } from './objects.ts';
+import type { Patch } from './patches.ts';
+import { requireOption } from './query.ts';
 import { getTenant } from './read.ts';
 
 /** Which half of the object a write is about: each leaves the other alone. */
@@ -29,6 +31,7 @@ export interface WriteRequest {
   readonly place: TenantName;
   readonly subresource: Subresource;
   readonly body: unknown;
+  readonly fields: FieldCheck;
   readonly dryRun: boolean;
 }
 
@@ -44,7 +47,7 @@ export async function createTenant(
   request: Omit<WriteRequest, 'place' | 'subresource'> & { readonly namespace: string },
 ): Promise<Tenant> {
   const { store, namespace, body, dryRun } = request;
-  const submission = readSubmission(body, { namespace });
+  const submission = readSubmission(request.fields.admit(body, 'object'), { namespace }, 'object');
   const attempts = submission.name === undefined ? MOST_GENERATED_NAMES : 1;
   for (let attempt = 1; ; attempt += 1) {
     const name = submission.name ?? generatedName(submission, request.clock);
@@ -66,7 +69,7 @@ export async function createTenant(
 
 /** Replaces the object or its status with the one in the body, if that is of the stored version. */
 export async function replaceTenant(request: WriteRequest): Promise<Tenant> {
-  const submission = readSubmission(request.body, request.place);
+  const submission = readSubmission(request.fields.admit(request.body, 'object'), request.place, 'object');
   const current = await getTenant(request.store, request.place);
   if (submission.resourceVersion === undefined)
     throw new InvalidError('cannot replace the tenant: resourceVersion is missing', [
@@ -75,14 +78,18 @@ export async function replaceTenant(request: WriteRequest): Promise<Tenant> {
   return save(request, { current, submission, resourceVersion: submission.resourceVersion });
 }
 
-/** Applies a JSON merge patch (RFC 7396) to the object or its status. */
-export async function patchTenant(request: WriteRequest): Promise<Tenant> {
-  const patch = parse(z.record(z.string(), z.unknown()), request.body, 'the patch');
+/** Applies a patch to the object or its status. */
+export async function patchTenant(
+  request: Omit<WriteRequest, 'body'> & { readonly patch: Patch },
+): Promise<Tenant> {
   for (let attempt = 1; ; attempt += 1) {
     const current = await getTenant(request.store, request.place);
-    // The package writes into its target.
-    const patched = mergePatch.apply<unknown>(structuredClone(current), patch);
-    const submission = readSubmission(patched, request.place);
+    const patched = request.fields.admit(request.patch(current), 'patch');
+    const submission = readSubmission(patched, request.place, 'patch');
+    if ((submission.uid ?? current.metadata.uid) !== current.metadata.uid)
+      throw new InvalidError('cannot patch the tenant: its uid cannot be changed', [
+        { path: 'metadata.uid', message: 'field is immutable' },
+      ]);
     try {
       const resourceVersion = submission.resourceVersion ?? current.metadata.resourceVersion;
       return await save(request, { current, submission, resourceVersion });
@@ -96,13 +103,18 @@ export async function patchTenant(request: WriteRequest): Promise<Tenant> {
 const deleteOptionsSchema = z
   .object({
     preconditions: z.object({ uid: z.string().nullish(), resourceVersion: z.string().nullish() }).nullish(),
-    dryRun: z.array(z.literal('All')).nullish(),
+    dryRun: z.array(z.string()).nullish(),
+    propagationPolicy: z.string().nullish(),
   })
   .nullish();
+/** A tenant has no dependents, so that all of these come to the same. */
+const PROPAGATION_POLICIES = ['Foreground', 'Background', 'Orphan'];
 
 /** Asks for a tenant's end. Answers it as it stands: with finalizers left it lives on until they are gone. */
-export async function deleteTenant(request: Omit<WriteRequest, 'subresource'>): Promise<Tenant> {
+export async function deleteTenant(request: Omit<WriteRequest, 'subresource' | 'fields'>): Promise<Tenant> {
   const options = parse(deleteOptionsSchema, request.body, 'the delete options');
+  requireOption('propagationPolicy', options?.propagationPolicy ?? '', ['', ...PROPAGATION_POLICIES]);
+  for (const directive of options?.dryRun ?? []) requireOption('dryRun', directive, ['All']);
   const uid = options?.preconditions?.uid ?? undefined;
   const resourceVersion = options?.preconditions?.resourceVersion ?? undefined;
   if (!request.dryRun && (options?.dryRun ?? []).length === 0)
@@ -126,7 +138,7 @@ export async function deleteTenant(request: Omit<WriteRequest, 'subresource'>): 
 
 /** Writes one half of the object, if it is still the same tenant and of that version. */
 async function save(
-  { store, subresource, dryRun }: WriteRequest,
+  { store, subresource, dryRun }: Pick<WriteRequest, 'store' | 'subresource' | 'dryRun'>,
   change: { readonly current: Tenant; readonly submission: Submission; readonly resourceVersion: string },
 ): Promise<Tenant> {
   const { current, submission, resourceVersion } = change;

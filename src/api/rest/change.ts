@@ -4,6 +4,7 @@
  */
 import { ConflictError, InvalidError, NotFoundError, type TenantStore } from '../../store/store.ts';
 import type { Tenant, TenantSpec } from '../../tenant/schema.ts';
+import { tenantNotFound } from '../access.ts';
 import { ApiError } from '../errors.ts';
 
 /** Each attempt loses only to somebody else's success; five in a row is a tenant that people fight over. */
@@ -77,11 +78,6 @@ async function reread(store: TenantStore, { metadata }: Tenant): Promise<Tenant>
   const tenant = await store.getByUid(metadata.uid);
   if (tenant === undefined) throw tenantNotFound(metadata.uid);
   return tenant;
-}
-
-/** One sentence for a tenant that does not exist and for one that belongs to somebody else. */
-export function tenantNotFound(id: string): ApiError {
-  return new ApiError('tenant_not_found', `cannot find tenant "${id}": it does not exist`);
 }
 
 function inRestTerms(error: InvalidError): ApiError {

@@ -2,15 +2,20 @@
  * Where do the `systemprompt` CLI and the dashboard knock? The routes of the REST door. Each handler only parses,
  * finds the tenant, changes or reads it, and answers; none ever waits for Fly.
  */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { z } from 'zod';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Tenant, TenantSpec } from '../../tenant/schema.ts';
-import { identityOf, requireIdentity } from '../access.ts';
+import {
+  findTenant,
+  identityOf,
+  requireIdentity,
+  requireSubscription,
+  requireWithinPlan,
+} from '../access.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { acceptJson, asParameterError, askOutside, parse } from '../edge.ts';
 import { collectRoutes, refuseOtherMethods } from '../routes.ts';
 import type { Streams } from '../streams.ts';
-import { changeSpec, deleteTenant, entityTag, tenantNotFound } from './change.ts';
+import { changeSpec, deleteTenant, entityTag } from './change.ts';
 import { deployImage, deployView } from './deploy.ts';
 import { writeEvents } from './events.ts';
 import {
@@ -54,11 +59,13 @@ function tenantRoutes(scope: FastifyInstance, dependencies: DoorDependencies): v
 
   scope.get(TENANTS, async (request) => {
     const { limit, cursor } = parse(listQuerySchema, request.query, 'the query');
-    const identity = identityOf(request);
+    const { role, customer } = identityOf(request);
+    // Whoever is nobody's customer yet owns nothing.
+    if (role !== 'operator' && customer === undefined) return { data: [] };
     const query = {
       limit,
       ...(cursor !== undefined && { continue: cursor }),
-      ...(identity.role === 'customer' && { owner: identity.customer }),
+      ...(role !== 'operator' && customer !== undefined && { owner: customer }),
     };
     const list = await store.list(query).catch((error: unknown) => {
       throw asParameterError(error);
@@ -77,6 +84,9 @@ function tenantRoutes(scope: FastifyInstance, dependencies: DoorDependencies): v
   scope.patch(TENANT, async (request, reply) => {
     const tenant = await findTenant(dependencies, request);
     const patch = parse(patchSchema, request.body, 'the body');
+    if (patch.status === 'active') await requireSubscription(dependencies, request, tenant);
+    if (patch.memory_mb !== undefined)
+      await requireWithinPlan(dependencies, request, { tenant, memoryMb: patch.memory_mb });
     const ifMatch = request.headers['if-match'];
     const changed = await changeSpec({ store, tenant, ifMatch }, (now) => applyPatch(now, patch));
     return accepted(reply, changed).send({ data: tenantView(changed, subdomainSuffix) });
@@ -106,6 +116,7 @@ function verbRoutes(scope: FastifyInstance, dependencies: DoorDependencies): voi
     scope.post(`${TENANT}/${name}`, async (request, reply) => {
       const tenant = await findTenant(dependencies, request);
       parse(verbSchema, request.body, 'the body');
+      if (name === 'activate') await requireSubscription(dependencies, request, tenant);
       const ifMatch = request.headers['if-match'];
       const changed = await changeSpec({ store, tenant, ifMatch }, (now) => change(now, clock.now()));
       return accepted(reply, changed).send(answer(changed));
@@ -116,6 +127,7 @@ function deployRoute(scope: FastifyInstance, dependencies: DoorDependencies): vo
   scope.post(`${TENANT}/deploy`, async (request, reply) => {
     const tenant = await findTenant(dependencies, request);
     const { image } = parse(deploySchema, request.body, 'the body');
+    await requireSubscription(dependencies, request, tenant);
     const ifMatch = request.headers['if-match'];
     const changed = await deployImage(dependencies, { tenant, image, ifMatch, reply });
     const data = deployView(changed, dependencies.subdomainSuffix);
@@ -161,19 +173,6 @@ function eventsRoute(scope: FastifyInstance, dependencies: DoorDependencies): vo
     );
     return reply;
   });
-}
-
-/** The tenant of the path, if the caller may see it. Throws ApiError `tenant_not_found` otherwise, and says no more. */
-async function findTenant(
-  { store }: Pick<DoorDependencies, 'store'>,
-  request: FastifyRequest,
-): Promise<Tenant> {
-  const { id } = parse(z.object({ id: z.string() }), request.params, 'the path');
-  const tenant = z.uuid().safeParse(id).success ? await store.getByUid(id.toLowerCase()) : undefined;
-  const identity = identityOf(request);
-  const visible = identity.role === 'operator' || tenant?.spec.owner === identity.customer;
-  if (tenant === undefined || !visible) throw tenantNotFound(id);
-  return tenant;
 }
 
 /** Every change is accepted, not done: the loop does it. */

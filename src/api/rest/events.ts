@@ -21,10 +21,12 @@ export interface EventStreamRequest extends Pick<
   /** Id of the last event that the client has; 0 for none. */
   readonly afterId: number;
   readonly follow: boolean;
+  /** More fields of every frame, such as the checkout that the stream is about. */
+  readonly extra?: Readonly<Record<string, string>>;
 }
 
 /** Proxies cut connections that are silent for a minute; also how soon the end of a tenant is noticed. */
-const HEARTBEAT_MS = 15_000;
+export const HEARTBEAT_MS = 15_000;
 const HISTORY_PAGE = 100;
 
 /** Writes history, then live events, until the stream is over. */
@@ -106,7 +108,7 @@ function saysReady(event: StoredEvent): boolean {
 
 function frame(
   event: StoredEvent,
-  { tenant, subdomainSuffix }: EventStreamRequest,
+  { tenant, subdomainSuffix, extra }: EventStreamRequest,
   overcome: boolean,
 ): string {
   const known = eventName(event.reason, tenant.status?.phase ?? 'pending');
@@ -118,6 +120,7 @@ function frame(
     event: 'provisioning',
     id: event.id,
     data: JSON.stringify({
+      ...extra,
       tenant_id: tenant.metadata.uid,
       ...name,
       message: event.message,

@@ -7,8 +7,10 @@ import type { Logger } from 'pino';
 import { sleep, type Clock } from '../../clock.ts';
 import type { Fly, OrgPage } from '../../fly/fly.ts';
 
-/** Fly allows one call a second for each list; drift found within seconds is soon enough. */
+/** Drift found within seconds is soon enough: 24 calls a minute, however many tenants there are. */
 const INTERVAL_MS = 5_000;
+/** Fly allows one call a second for each list to the whole organisation: with many replicas each polls less often. */
+const SPACING_MS = 1_500;
 /** Changes appear late in Fly's lists, so every window reaches back over the one before. */
 const OVERLAP_MS = 15_000;
 /** Ten thousand changes in one window; what is beyond is found by the next window or by the sweep. */
@@ -18,6 +20,8 @@ export interface FlyFeedOptions {
   readonly fly: Pick<Fly, 'organisation'>;
   readonly clock: Clock;
   readonly log: Logger;
+  /** How many others poll as well, this one among them: each finds what changed for its own tenants. */
+  readonly replicas: () => number;
   /** Called for each app of which something changed; apps of nobody are for the callee to ignore. */
   readonly onChange: (app: string) => void;
 }
@@ -34,7 +38,7 @@ interface Changed {
   readonly updated_at?: string;
 }
 
-export function createFlyFeed({ fly, clock, log, onChange }: FlyFeedOptions): FlyFeed {
+export function createFlyFeed({ fly, clock, log, replicas, onChange }: FlyFeedOptions): FlyFeed {
   const stopping = new AbortController();
   let running = Promise.resolve();
   /** What was told already within the overlap, so that one change wakes a tenant once. */
@@ -90,7 +94,7 @@ export function createFlyFeed({ fly, clock, log, onChange }: FlyFeedOptions): Fl
         // The next poll reaches back to the last one that succeeded.
         if (!isStopping()) log.warn({ err: error }, 'cannot read the feed of Fly; trying again');
       }
-      await sleep(clock, INTERVAL_MS, stopping.signal);
+      await sleep(clock, Math.max(INTERVAL_MS, replicas() * SPACING_MS), stopping.signal);
     }
   }
 

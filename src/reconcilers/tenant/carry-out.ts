@@ -3,6 +3,7 @@
  * answer the plan is made anew from what is known then. A failure stops only what needs the failed part.
  */
 import type { Clock } from '../../clock.ts';
+import { isPaused } from '../../tenant/annotations.ts';
 import { act } from './act.ts';
 import type { ActDependencies } from './acted.ts';
 import { classifyFailure } from './failures.ts';
@@ -15,7 +16,7 @@ const MOST_ROUNDS = 100;
 export interface CarryOutOptions extends ActDependencies {
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** A newer spec is known: finish what runs, begin nothing. */
+  /** A newer spec is known, or that the tenant is paused: finish what runs, begin nothing. */
   readonly isOutdated: () => boolean;
 }
 
@@ -61,7 +62,7 @@ async function journaled(
 }
 
 function mayBegin(pass: Pass, { signal, isOutdated }: CarryOutOptions): boolean {
-  return !signal.aborted && !pass.superseded && !isOutdated();
+  return !isPaused(pass.tenant) && !signal.aborted && !pass.superseded && !isOutdated();
 }
 
 /** Never rejects: what went wrong is kept in the pass, for the report. That the pass was cut off is no failure. */

@@ -5,6 +5,7 @@
 import { TerminalError, TransientError, WaitingError } from '../../controller/outcome.ts';
 import { DatabaseError } from '../../database/errors.ts';
 import { FlyError } from '../../fly/errors.ts';
+import { StoreError } from '../../store/store.ts';
 import type { StepKind } from './steps.ts';
 
 /** What was tried: a step of the plan, or looking at the world. */
@@ -33,6 +34,8 @@ const ACCOUNT_RETRY_MS = 60_000;
 /** The registry knew the image, the host does not see it yet (fly-api section 5.9). */
 const IMAGE_RETRY_MS = 10_000;
 const WAITING_RETRY_MS = 2_000;
+/** The replica lost the tenant's shard, and what it still wanted was not sent; the tenant is another one's to look at. */
+export const NOT_PERMITTED = 'NotPermitted';
 
 export function classifyFailure(step: Tried, error: unknown): StepFailure {
   if (error instanceof FlyError) return flyFailure(step, error);
@@ -50,6 +53,7 @@ export function classifyFailure(step: Tried, error: unknown): StepFailure {
   if (error instanceof TransientError)
     return { ...base, kind: 'transient', reason: error.reason, message: error.message };
   if (error instanceof DatabaseError) return databaseFailure(step, error);
+  if (error instanceof StoreError) return storeFailure(step, error);
   return {
     ...base,
     kind: 'bug',
@@ -61,12 +65,32 @@ export function classifyFailure(step: Tried, error: unknown): StepFailure {
 /** A server that is away comes back; a role that is not ours, or a right that is missing, needs a person. */
 function databaseFailure(step: Tried, error: DatabaseError): StepFailure {
   const away = error.kind === 'unavailable' || error.kind === 'busy';
+  const unsent = error.kind === 'unpermitted';
   return {
     step,
-    kind: away ? 'transient' : 'terminal',
-    reason: away ? 'DatabaseUnavailable' : 'DatabaseRefused',
+    kind: away || unsent ? 'transient' : 'terminal',
+    reason: unsent ? NOT_PERMITTED : `Database${away ? 'Unavailable' : 'Refused'}`,
     message: `cannot ${words(step.kind)} "${step.target}": ${error.message}`,
     ambiguous: away,
+    cause: error,
+  };
+}
+
+/**
+ * Where tenants are kept is away, or does not let us in. Neither is the tenant's fault, nor could it be told: whatever
+ * is wrong, no status can be written. So it is never terminal, and a missing right is asked for again slowly.
+ */
+function storeFailure(step: Tried, error: StoreError): StepFailure {
+  const { kind, message, ambiguous } = error;
+  const refused = kind === 'refused';
+  const minDelayMs = refused ? ACCOUNT_RETRY_MS : error.retryAfterMs;
+  return {
+    step,
+    kind: 'transient',
+    reason: refused ? 'StoreRefused' : 'StoreUnavailable',
+    message,
+    ambiguous,
+    ...(minDelayMs !== undefined && { minDelayMs }),
     cause: error,
   };
 }

@@ -2,6 +2,7 @@
  * Which conditions hold? The parts' own first, then the four that sum them up. Rules for the sums:
  * Ready needs a plan that is empty; Stalled needs a person; Reconciling is everything in between.
  */
+import { isPaused, PAUSED } from '../../tenant/annotations.ts';
 import { PART_CONDITIONS, type ConditionType, type Finding } from '../../tenant/conditions.ts';
 import type { Failure, Tenant } from '../../tenant/schema.ts';
 import type { ReportInput } from './report.ts';
@@ -62,6 +63,8 @@ function readyFinding({ tenant, plan, failure }: FindingsInput): Finding {
     return { type, status: 'False', reason: failure.reason, message: failure.message };
   const open = PARTS.map((part) => plan.parts[part]);
   const first = open.find((part) => part.problem !== undefined) ?? open.find(isOpen);
+  if (first !== undefined && isPaused(tenant))
+    return { type, status: 'False', reason: 'Paused', message: `paused: ${first.finding.message}` };
   if (first !== undefined)
     return { type, status: 'False', reason: first.finding.reason, message: first.finding.message };
   return { type, status: 'True', ...settledReason(tenant) };
@@ -110,8 +113,15 @@ function availableFinding({ tenant, observed }: FindingsInput): Finding {
   return no('NotStarted', `machine "${machine.id}" is ${machine.state}`);
 }
 
-function reconcilingFinding({ stalled }: FindingsInput, ready: Finding): Finding {
+function reconcilingFinding({ tenant, stalled }: FindingsInput, ready: Finding): Finding {
   const type = 'Reconciling';
+  if (isPaused(tenant))
+    return {
+      type,
+      status: 'False',
+      reason: 'Paused',
+      message: `nothing is changed until the annotation ${PAUSED} is taken away`,
+    };
   if (ready.status === 'True')
     return { type, status: 'False', reason: 'Converged', message: 'nothing is left to do' };
   if (stalled && ready.reason !== 'Deleting')

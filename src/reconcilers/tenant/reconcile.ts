@@ -8,6 +8,7 @@ import type { ReconcileResult } from '../../controller/outcome.ts';
 import type { ReconcileContext } from '../../controller/pass.ts';
 import type { Clock } from '../../clock.ts';
 import { ConflictError, NotFoundError, type TenantName, type TenantStore } from '../../store/store.ts';
+import { isPaused } from '../../tenant/annotations.ts';
 import { FINALIZER } from '../../tenant/names.ts';
 import type { Tenant } from '../../tenant/schema.ts';
 import { carryOut } from './carry-out.ts';
@@ -22,7 +23,7 @@ import { PARTS, type Plan, type Wait } from './steps.ts';
 export interface TenantReconcilerDependencies extends ObserveDependencies {
   readonly store: Pick<TenantStore, 'get' | 'update' | 'updateStatus'>;
   readonly clock: Clock;
-  /** Whether a newer generation, or the deletion, of the tenant is already known. */
+  /** Whether a newer generation, the deletion, or a pause of the tenant is already known. */
   readonly isOutdated: (tenant: Tenant) => boolean;
   /** Wakes the key once the machine has left its present state; an addition to the look at a known time. */
   readonly awaitMachine: (key: string, machine: NonNullable<Wait['machine']>) => void;
@@ -61,11 +62,12 @@ async function converge(dependencies: TenantReconcilerDependencies, turn: Turn):
   });
   const failure = gravest(pass.failures);
   const gone = tenant.metadata.deletionTimestamp !== undefined && plan.converged && failure === undefined;
-  if (gone && !pass.acted) return release(dependencies, pass.tenant);
+  if (gone && !pass.acted && !isPaused(tenant)) return release(dependencies, pass.tenant);
   await pass.write(plan, []);
   signal.throwIfAborted();
   if (failure !== undefined) throw asOutcome(failure, sweepMs(dependencies));
   if (pass.superseded) return { requeueAfterMs: 0 };
+  if (isPaused(tenant)) return { requeueAfterMs: sweepMs(dependencies) };
   // What the answers say is believed for a status, but only a look lets go of a tenant.
   if (gone) return { requeueAfterMs: LOOK_INTERVAL_MS };
   for (const { machine } of waits(plan)) if (machine !== undefined) dependencies.awaitMachine(key, machine);

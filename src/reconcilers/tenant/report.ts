@@ -5,6 +5,7 @@
  */
 import { failureDelayMs } from '../../controller/outcome.ts';
 import type { TenantEvent } from '../../store/store.ts';
+import { isPaused, reconcileRequest } from '../../tenant/annotations.ts';
 import { findCondition, mergeConditions } from '../../tenant/conditions.ts';
 import { addressType } from './parts/network.ts';
 import { findMachine } from './parts/machine-identity.ts';
@@ -54,12 +55,16 @@ export function report(input: ReportInput): Report {
     now,
   });
   const image = imageOf(input);
+  // A paused tenant was only looked at: whoever asked for more is served once it goes on.
+  const handled = isPaused(tenant) ? undefined : reconcileRequest(tenant);
+  const lastHandledReconcileAt = handled ?? before?.lastHandledReconcileAt;
   const requested = requestedOf(input);
   const machine = findMachine(tenant, observed.machines);
   const volume = chooseVolume(input);
   const status: TenantStatus = {
     observedGeneration: tenant.metadata.generation,
     ...(observed.vault !== undefined && { observedSecretsRevision: observed.vault.revision }),
+    ...(lastHandledReconcileAt !== undefined && { lastHandledReconcileAt }),
     phase: phaseOf({ tenant, findings: judged }),
     conditions,
     ...(observed.app !== undefined && { app: { name: appOf(tenant), id: observed.app.id } }),

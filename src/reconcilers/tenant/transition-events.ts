@@ -16,6 +16,7 @@ export interface Transition {
 export function transitionEvents(transition: Transition): TenantEvent[] {
   return [
     ...created(transition),
+    ...paused(transition),
     ...drifted(transition),
     ...infrastructure(transition),
     ...becameReady(transition),
@@ -33,6 +34,17 @@ function created({ tenant }: Transition): TenantEvent[] {
   if (tenant.status?.observedGeneration !== undefined) return [];
   const { name } = tenant.metadata;
   return [{ type: 'Normal', reason: 'TenantCreated', message: `tenant "${name}" is accepted` }];
+}
+
+/** Somebody stopped the loop for this tenant, or lets it go on. */
+function paused({ tenant, status }: Transition): TenantEvent[] {
+  const [before, after] = [tenant.status?.conditions, status.conditions].map(
+    (conditions) => findCondition(conditions, 'Reconciling')?.reason === 'Paused',
+  );
+  if (before === after) return [];
+  return after === true
+    ? [{ type: 'Normal', reason: 'Paused', message: 'the tenant is paused: nothing is changed on Fly' }]
+    : [{ type: 'Normal', reason: 'Unpaused', message: 'the tenant is no longer paused' }];
 }
 
 /** It was as this very spec and these secrets want it, and is no longer: somebody changed Fly. */

@@ -125,7 +125,8 @@ function storable(text: string, longest: number): string {
     .replace(/[\uD800-\uDBFF]$/, '');
 }
 
-function toEvent(row: Omit<EventRow, 'id'> & { readonly id: number }): StoredEvent {
+/** A row as the port speaks of it. */
+export function toEvent(row: Omit<EventRow, 'id'> & { readonly id: number }): StoredEvent {
   return {
     id: row.id,
     tenantUid: row.tenant_uid,

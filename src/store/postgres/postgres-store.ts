@@ -5,18 +5,20 @@
 import type { Logger } from 'pino';
 import { sleep, type Clock } from '../../clock.ts';
 import type { Database } from '../../database/connection.ts';
-import type { EventStore, TenantStore } from '../store.ts';
+import type { EventStore, Survey, TenantStore } from '../store.ts';
 import { compact, type Retention } from './compaction.ts';
 import { createDecoder } from './decode.ts';
 import { createEventStore } from './events.ts';
 import { createFeed } from './feed.ts';
 import { createReads } from './reads.ts';
+import { createSurvey } from './survey.ts';
 import type { StoreTables } from './tables.ts';
 import { createWrites } from './writes.ts';
 
 export interface PostgresStore {
   readonly tenants: TenantStore;
   readonly events: EventStore;
+  readonly survey: Survey;
   /** Removes what is past its time; runs by itself once a minute. */
   compact(): Promise<void>;
   /** Ends every watch and the clean-up. The database stays open: it belongs to the caller. */
@@ -72,6 +74,7 @@ export function createPostgresStore(options: PostgresStoreOptions): PostgresStor
   return {
     tenants: { ...reads, ...writes, watch: (watched) => feed.watch(watched) },
     events,
+    survey: createSurvey(db),
     compact: compactNow,
     async close() {
       stopped.abort();

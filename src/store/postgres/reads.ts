@@ -144,12 +144,13 @@ function conditions(options: {
   return all.length === 0 ? sql`true` : sql.join(all, sql` AND `);
 }
 
-function meets({ key, operator, value }: Requirement, labels: RawBuilder<unknown>): RawBuilder<unknown> {
+function meets(requirement: Requirement, labels: RawBuilder<unknown>): RawBuilder<unknown> {
+  const { key, operator } = requirement;
   switch (operator) {
-    case 'equals':
-      return sql`${labels} ->> ${key}::text = ${value}`;
-    case 'differs':
-      return sql`${labels} ->> ${key}::text IS DISTINCT FROM ${value}`;
+    case 'in':
+      return sql`${labels} ->> ${key}::text = ANY(${[...requirement.values]}::text[])`;
+    case 'notin':
+      return sql`${labels} ->> ${key}::text = ANY(${[...requirement.values]}::text[]) IS NOT TRUE`;
     case 'exists':
       return sql`jsonb_exists(${labels}, ${key}::text)`;
     case 'absent':

@@ -44,10 +44,14 @@ describe('a list', () => {
     [`${TENANTS}?labelSelector=tier%3Dgold`, ['default/a', 'default/b']],
     [`${TENANTS}?labelSelector=tier!%3Dgold`, ['default/c']],
     [`${TENANTS}?labelSelector=!tier`, []],
+    [`${TENANTS}?labelSelector=tier%20in%20(iron,lead)`, ['default/c']],
+    [`${TENANTS}?labelSelector=tier%20notin%20(iron,lead)`, ['default/a', 'default/b']],
     [`${TENANTS}?fieldSelector=metadata.name%3Db`, ['default/b']],
     [`${TENANTS}?fieldSelector=metadata.name%3Db&labelSelector=tier%3Diron`, []],
     [`${TENANTS}?fieldSelector=metadata.name!%3Db`, ['default/a', 'default/c']],
     [`${TENANTS}?fieldSelector=metadata.name%3Dmissing`, []],
+    [`${TENANTS}?fieldSelector=spec.owner%3Dctm_1`, ['default/a', 'default/b', 'default/c']],
+    [`${TENANTS}?fieldSelector=spec.owner%3Dnobody`, []],
     [`${ROOT}/tenants?fieldSelector=metadata.name%3Da`, ['default/a', 'other/a']],
     [`${ROOT}/tenants?fieldSelector=metadata.namespace%3Dother`, ['other/a']],
     [`${TENANTS}?fieldSelector=metadata.namespace%3Dother`, []],
@@ -79,8 +83,8 @@ describe('a list', () => {
   });
 
   it.each([
-    `${TENANTS}?labelSelector=a%20in%20(b)`,
-    `${TENANTS}?fieldSelector=spec.owner%3Dx`,
+    `${TENANTS}?labelSelector=a%20under%20(b)`,
+    `${TENANTS}?fieldSelector=spec.plan%3Dx`,
     `${TENANTS}?limit=-1`,
     `${TENANTS}?limit=many`,
     `${TENANTS}?resourceVersion=5&resourceVersionMatch=Exact`,

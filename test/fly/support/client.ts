@@ -1,14 +1,13 @@
 /** A client for tests: Fly's four addresses are one server, and time stands still but for short pauses. */
 import { setMaxListeners } from 'node:events';
 import type { Clock } from '../../../src/clock.ts';
-import { createFly, type FlyOptions } from '../../../src/fly/client.ts';
+import { createFly, type FlyClient, type FlyOptions } from '../../../src/fly/client.ts';
 import { FlyError, type FlyErrorDetails } from '../../../src/fly/errors.ts';
-import type { Fly } from '../../../src/fly/fly.ts';
 import { createFakeClock, type FakeClock } from '../../support/fake-clock.ts';
 
 export const TOKEN = 'fm2_lJPECAAAAAAAA-very-secret';
 
-export function createTestFly(url: string, options: Partial<FlyOptions> = {}): Fly {
+export function createTestFly(url: string, options: Partial<FlyOptions> = {}): FlyClient {
   return createFly({
     apiUrl: url,
     registryUrl: url,
@@ -25,6 +24,7 @@ export function createTestFly(url: string, options: Partial<FlyOptions> = {}): F
 export function impatient(clock: FakeClock): Clock {
   return {
     now: () => clock.now(),
+    monotonic: () => clock.monotonic(),
     random: () => clock.random(),
     setTimer(delayMs, callback) {
       if (delayMs > 500) return clock.setTimer(delayMs, callback);

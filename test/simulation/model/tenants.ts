@@ -5,7 +5,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { admitNew, admitStatus, admitUpdate, type AdmittedMetadata } from '../../../src/store/admission.ts';
-import { parseLabelSelector, type Requirement } from '../../../src/store/label-selector.ts';
+import { matchesLabels, parseLabelSelector } from '../../../src/store/label-selector.ts';
 import {
   AlreadyExistsError,
   ConflictError,
@@ -184,23 +184,8 @@ function choose(tenants: readonly Tenant[], { namespace, owner, labelSelector }:
     ({ metadata, spec }) =>
       (namespace === undefined || metadata.namespace === namespace) &&
       (owner === undefined || spec.owner === owner) &&
-      requirements.every((requirement) => meets(requirement, metadata.labels ?? {})),
+      matchesLabels(requirements, metadata.labels ?? {}),
   );
-}
-
-function meets({ key, operator, value }: Requirement, labels: Readonly<Record<string, string>>): boolean {
-  switch (operator) {
-    case 'equals':
-      return labels[key] === value;
-    case 'differs':
-      return labels[key] !== value;
-    case 'exists':
-      return key in labels;
-    case 'absent':
-      return !(key in labels);
-    default:
-      return operator satisfies never;
-  }
 }
 
 function page(chosen: readonly Tenant[], revision: number, limit = Infinity): TenantList {

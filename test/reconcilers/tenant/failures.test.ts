@@ -1,0 +1,21 @@
+import { describe, expect, it } from 'vitest';
+import { classifyFailure } from '../../../src/reconcilers/tenant/failures.ts';
+import { StoreError } from '../../../src/store/store.ts';
+
+const looking = { kind: 'observe', target: 'default/a' } as const;
+
+describe('a store that cannot serve', () => {
+  it.each([
+    ['is away', { kind: 'unavailable', ambiguous: true }, 'StoreUnavailable', true, undefined],
+    ['asks for time', { kind: 'busy', retryAfterMs: 7_000 }, 'StoreUnavailable', false, 7_000],
+    ['refuses us', { kind: 'refused' }, 'StoreRefused', false, 60_000],
+  ] as const)(
+    'and %s is no fault of the tenant: it is tried again',
+    (_what, details, reason, ambiguous, minDelayMs) => {
+      const error = new StoreError('cannot get tenant "default/a": it is so', details);
+      const failure = classifyFailure(looking, error);
+      expect(failure).toMatchObject({ kind: 'transient', reason, ambiguous, message: error.message });
+      expect(failure.minDelayMs).toBe(minDelayMs);
+    },
+  );
+});
