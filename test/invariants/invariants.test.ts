@@ -1,6 +1,7 @@
 /** Every invariant can fail: one case for each breaks it, and nothing else. */
 import { describe, expect, it } from 'vitest';
 import type { TenantStatus } from '../../src/tenant/schema.ts';
+import { PAUSED } from '../../src/tenant/annotations.ts';
 import { appName, FINALIZER, VOLUME_NAME } from '../../src/tenant/names.ts';
 import { shortLife } from '../simulation/generate.ts';
 import type { Act } from '../simulation/history.ts';
@@ -23,6 +24,8 @@ const SECRET = 'a-secret-that-nobody-may-be-told';
 interface World {
   readonly safety: Safety;
   readonly tenant: ReturnType<typeof makeTenant>;
+  /** Lets time pass. */
+  pass(ms: number): void;
   /** The tenant with another status, committed. */
   report(status: TenantStatus): void;
   violations(): readonly Violation[];
@@ -31,13 +34,15 @@ interface World {
 /** A tenant whose safety is watched; `spec` and `metadata` are changes of the usual one. */
 function watched(spec: Record<string, unknown> = {}, metadata: Record<string, unknown> = {}): World {
   const verdicts = createVerdicts();
+  let now = 0;
   const safety = createSafety({
     verdicts,
     settings,
-    now: () => 0,
+    now: () => now,
     secrets: () => [SECRET],
     leftElsewhere: () => [],
     mayRepeat: () => false,
+    mayLag: false,
   });
   const made = makeTenant(spec);
   const tenant = { ...made, metadata: { ...made.metadata, finalizers: [FINALIZER], ...metadata } };
@@ -46,6 +51,7 @@ function watched(spec: Record<string, unknown> = {}, metadata: Record<string, un
   return {
     safety,
     tenant,
+    pass: (ms) => void (now += ms),
     report(status) {
       const next = { ...current, status };
       safety.committed({ type: 'MODIFIED', before: current, tenant: next, events: [] });
@@ -109,6 +115,22 @@ const STEPS: readonly (readonly [InvariantId, () => World])[] = [
       world.safety.wrote({ operation: 'Machines_delete', app: APP, target: 'm1' });
       return world;
     },
+  ],
+  [
+    'S6',
+    () => {
+      const world = watched({}, { annotations: { [PAUSED]: 'true' } });
+      world.pass(20_000);
+      world.safety.began({ app: APP, epoch: undefined });
+      return world;
+    },
+  ],
+  [
+    'S7',
+    () =>
+      happening(({ safety }) => {
+        for (const epoch of [1, 2, 1]) safety.began({ app: APP, epoch });
+      }),
   ],
   [
     'S8',

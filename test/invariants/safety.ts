@@ -6,6 +6,7 @@ import { appOf, hostnameOf } from '../../src/reconcilers/tenant/input.ts';
 import { machineName } from '../../src/reconcilers/tenant/parts/machine-identity.ts';
 import type { TenantSettings } from '../../src/reconcilers/tenant/settings.ts';
 import { findCondition } from '../../src/tenant/conditions.ts';
+import { isPaused } from '../../src/tenant/annotations.ts';
 import { FINALIZER, VOLUME_NAME } from '../../src/tenant/names.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
 import { differences, liveMachines, liveVolumes, type AppView } from './holdings.ts';
@@ -17,6 +18,9 @@ import { checkTold, checkTransition } from './status.ts';
  * call may be under way for some seconds more.
  */
 const JUSTIFIED_MS = 180_000;
+
+/** After so long every daemon knows that a tenant is paused, also one that has to poll the store for it. */
+const PAUSE_KNOWN_MS = 10_000;
 
 /** A write that took effect, on Fly or in a database. */
 export interface Write {
@@ -36,6 +40,8 @@ export interface Safety {
   }): void;
   /** The app is another one than before; undefined: it is gone. */
   appChanged(name: string, app: AppView | undefined): void;
+  /** A write leaves a daemon. `epoch`: of the holding of the tenant's shard under which it is made. */
+  began(write: { readonly app: string; readonly epoch: number | undefined }): void;
   /** To be told before the effect shows in {@link appChanged}. */
   wrote(write: Write): void;
 }
@@ -50,6 +56,8 @@ export interface SafetyOptions {
   readonly leftElsewhere: (uid: string) => readonly string[];
   /** Whether a call may have come so late, and its maker know so little of it, that it was rightly made again. */
   readonly mayRepeat: () => boolean;
+  /** Whether a daemon was held up, so that it knows of things later than others. */
+  readonly mayLag: boolean;
 }
 
 interface Known {
@@ -57,6 +65,10 @@ interface Known {
   /** Everything that was ever wanted, oldest first. */
   readonly past: Wish[];
   app: AppView | undefined;
+  /** The highest epoch under which anything was written. */
+  epoch: number;
+  /** Since when it is paused; Infinity while it is not. */
+  pausedAtMs: number;
   /** Volumes that a machine ever mounted: there is data on them. */
   readonly mounted: Set<string>;
   /** The volume with the tenant's data, and the machine that mounts it. */
@@ -90,11 +102,15 @@ export function createSafety(options: SafetyOptions): Safety {
       tenant,
       past: [],
       app: undefined,
+      epoch: 0,
+      pausedAtMs: Infinity,
       mounted: new Set<string>(),
       holder: undefined,
     };
     byApp.set(name, known);
     known.tenant = tenant;
+    if (!isPaused(tenant)) known.pausedAtMs = Infinity;
+    else known.pausedAtMs = Math.min(known.pausedAtMs, options.now());
     const last = known.past.at(-1);
     // A status that was written wants nothing else than before.
     if (last !== undefined && wantsTheSame(last.tenant, tenant)) return known;
@@ -196,6 +212,20 @@ export function createSafety(options: SafetyOptions): Safety {
       );
       checkVolumes(known, app);
       match(known);
+    },
+    began({ app, epoch }) {
+      const known = byApp.get(app);
+      if (known === undefined) return;
+      const { name } = known.tenant.metadata;
+      const paused = options.now() - known.pausedAtMs > PAUSE_KNOWN_MS;
+      verdicts.check('S6', !paused || options.mayLag, () => `a write for ${name}, which is paused`);
+      if (epoch === undefined) return;
+      verdicts.check(
+        'S7',
+        epoch >= known.epoch,
+        () => `a write for ${name} under epoch ${epoch} after ${known.epoch}`,
+      );
+      known.epoch = Math.max(known.epoch, epoch);
     },
     wrote(write) {
       const known = byApp.get(write.app);

@@ -60,7 +60,8 @@ export function drawHistory(seed: number, sites: Sites): History {
   const faults = Array.from({ length: draw(0, 4) }, () => drawFault(chance, sites));
   const latency = pick(chance, [0, 0.5, 1, 1, 1, 3]);
   const quietMs = nextRandom(chance) < 0.05 ? 330_000 : 0;
-  return { seed, latency, acts, faults, quietMs };
+  const replicas = nextRandom(chance) < 0.85 ? 1 : draw(2, 3);
+  return { seed, latency, replicas, acts, faults, quietMs };
 }
 
 type Chance = Parameters<typeof nextRandom>[0];
@@ -124,7 +125,8 @@ function drawAct(chance: Chance, tenant: number): Undated<Act> {
   }
   if (lot < 0.76) return { do: 'delete', tenant };
   if (lot < 0.79) return { do: 'create', tenant, spec: drawSpec(chance) };
-  if (lot < 0.81) return { do: 'misedit', tenant, spec: pick(chance, MISEDITS) };
+  if (lot < 0.83) return { do: nextRandom(chance) < 0.6 ? 'pause' : 'unpause', tenant };
+  if (lot < 0.85) return { do: 'misedit', tenant, spec: pick(chance, MISEDITS) };
   return { do: pick(chance, FLY_ACTS), tenant };
 }
 

@@ -4,6 +4,7 @@
  * and nothing may be left.
  */
 import { appOf } from '../../src/reconcilers/tenant/input.ts';
+import { isPaused } from '../../src/tenant/annotations.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
 import { misreports } from '../invariants/holdings.ts';
 import type { Violation } from '../invariants/invariant.ts';
@@ -108,6 +109,7 @@ async function actPatiently(stage: Stage): Promise<void> {
 async function untilRest(stage: Stage): Promise<number | undefined> {
   const { kernel, stir, verdicts } = stage;
   const startedMs = kernel.now();
+  unpause(stage);
   let helps = 0;
   const restless = (): readonly Tenant[] =>
     stage.scene.tenants.list().items.filter((one) => !rests(stage, one));
@@ -133,6 +135,13 @@ async function untilRest(stage: Stage): Promise<number | undefined> {
     // Whoever was helped has to notice it first.
     await kernel.run({ limitMs: kernel.now() + 1_000 });
   }
+}
+
+/** Whoever has paused a tenant lets it go on. */
+function unpause({ scene, people }: Stage): void {
+  for (const tenant of scene.tenants.list().items)
+    if (isPaused(tenant))
+      people.act({ atMs: 0, do: 'unpause', tenant: Number(tenant.metadata.name.slice(1)) });
 }
 
 /** E7: where nothing is left to do, nothing is written, neither to Fly nor to the store. */

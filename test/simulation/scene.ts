@@ -15,6 +15,7 @@ import { SETTINGS, startLoop } from './daemon.ts';
 import type { FlyCall } from './fly-http.ts';
 import type { Kernel, Process } from './kernel.ts';
 import { createModelDatabases, type ModelDatabases } from './model/databases.ts';
+import { createModelLeases } from './model/leases.ts';
 import { createModelVault, type ModelVault } from './model/secrets.ts';
 import { createModelTenants, type Change, type ModelTenants } from './model/tenants.ts';
 import { createWatches } from './model/watches.ts';
@@ -72,6 +73,8 @@ export interface SceneOptions {
   readonly replicas: number;
   readonly onCommit: (change: Change) => void;
   readonly onFlyCall: (call: FlyCall) => void;
+  /** A daemon sends a write to Fly. `epoch`: of the holding under which it is made, when there are several. */
+  readonly onFlyWrite: (write: { readonly app: string; readonly epoch: number | undefined }) => void;
   /** The app, or something in it, has changed. */
   readonly onApp: (name: string) => void;
   /** Something of the tenant was taken out of a database: `vault.forget`, `databases.drop`. */
@@ -108,6 +111,7 @@ export function createScene(options: SceneOptions): Scene {
   });
   const vault = createModelVault((length) => text(kernel, length));
   const databases = createModelDatabases();
+  const leases = options.replicas > 1 ? createModelLeases() : undefined;
   const tenants = createModelTenants({
     now: () => kernel.now(),
     newUid: () => uuid(kernel),
@@ -144,6 +148,7 @@ export function createScene(options: SceneOptions): Scene {
       vault,
       databases,
       watches,
+      leases,
       metrics,
       logger,
     });

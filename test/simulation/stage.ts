@@ -39,6 +39,7 @@ export function raiseCurtain(history: History, keep: boolean): Stage {
     secrets: () => scene.vault.secrets,
     leftElsewhere: (uid) => leftElsewhere(scene, uid),
     mayRepeat: () => mayRepeat(scene, history),
+    mayLag: history.acts.some((act) => act.do === 'stall'),
   });
 
   /** After every turn: what did it change on Fly? */
@@ -60,7 +61,7 @@ export function raiseCurtain(history: History, keep: boolean): Stage {
     latency: { factor: history.latency, ranges: { volumeUnbind: [0, 8_000] } },
     // It would change Fly in the middle of the quiet.
     autostop: history.quietMs === 0,
-    replicas: 1,
+    replicas: history.replicas ?? 1,
     onCommit(change) {
       stir.changed = true;
       stir.commits += 1;
@@ -80,6 +81,7 @@ export function raiseCurtain(history: History, keep: boolean): Stage {
       if (call.applied) stir.made[call.operation] = (stir.made[call.operation] ?? 0) + 1;
       if (call.applied) safety.wrote(writeOf(call));
     },
+    onFlyWrite: (write) => safety.began(write),
     onApp: (name) => void touched.add(name),
     onRemoval: (operation, uid) => safety.wrote({ operation, app: appName(uid), target: uid }),
   });
@@ -90,15 +92,17 @@ export function raiseCurtain(history: History, keep: boolean): Stage {
  * A call that comes half a minute late is waited for by whoever made it, and by nobody else: a daemon that has died
  * knows only when it was begun. And a clock that is set forward says that the wait is over.
  */
-function mayRepeat({ wire, births }: Scene, { acts }: History): boolean {
+function mayRepeat({ wire, births }: Scene, { acts, replicas }: History): boolean {
   const late = wire.hits.some(({ fate }) => fate === 'effect-late');
-  return (late && births > 1) || acts.some((act) => act.do === 'set-clock' && act.byMs > 0);
+  return (late && births > (replicas ?? 1)) || acts.some((act) => act.do === 'set-clock' && act.byMs > 0);
 }
 
 /** Whoever has died, been held up or lost calls has also lost count of them. */
-function isExcusable({ wire, births }: Scene, { acts }: History): boolean {
+function isExcusable({ wire, births }: Scene, { acts, replicas }: History): boolean {
   return (
-    wire.hits.length > 0 || births > 1 || acts.some((act) => act.do === 'stall' || act.do === 'set-clock')
+    wire.hits.length > 0 ||
+    births > (replicas ?? 1) ||
+    acts.some((act) => act.do === 'stall' || act.do === 'set-clock')
   );
 }
 
