@@ -47,6 +47,7 @@ export async function createClusterHouse(
   const { stdout } = await admin('-n', NAMESPACE, 'create', 'token', ACCOUNT, `--duration=${TOKEN_LIFETIME}`);
   const kubeconfig = await cluster.kubeconfigFor({ token: stdout.trim(), namespace: NAMESPACE });
   const replicas: Daemon[] = [];
+  let started = 0;
   // What each replica would otherwise make up for itself, and what they must agree on.
   const agreed = {
     LANDLORD_ENCRYPTION_KEYS: `test:${randomBytes(32).toString('base64')}`,
@@ -58,7 +59,7 @@ export async function createClusterHouse(
     database,
     async startReplica(env = {}) {
       const daemon = await startDaemon({
-        stateDir: join(folder, `replica-${replicas.length}`),
+        stateDir: join(folder, `replica-${(started += 1)}`),
         simulatorUrl: simulator.url,
         env: {
           LANDLORD_STORE: 'kubernetes',

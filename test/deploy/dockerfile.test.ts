@@ -16,7 +16,7 @@ const FILE = join(ROOT, 'deploy/Dockerfile');
 const run = promisify(execFile);
 
 /** Installing and compiling: a minute on a slow machine. */
-const BUILD_TIMEOUT_MS = 300_000;
+const BUILD_TIMEOUT_MS = 900_000;
 
 interface Stage {
   readonly name: string;
