@@ -111,8 +111,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'the finalizer goes with a pass that has just acted',
     file: `${TENANT}/reconcile.ts`,
-    find: 'if (gone && !pass.acted) return release',
-    replace: 'if (gone) return release',
+    find: 'if (gone && !pass.acted && !isPaused(tenant)) return release',
+    replace: 'if (gone && !isPaused(tenant)) return release',
   },
   {
     name: 'the finalizer goes although something failed',
@@ -123,8 +123,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a deletion does not wait for an app that may still appear',
     file: `${TENANT}/plan-deletion.ts`,
-    find: "if (graceLeftMs(input, 'app', UNNAMED_GRACE_MS) > 0)",
-    replace: "if (graceLeftMs(input, 'app', UNNAMED_GRACE_MS) > 1e9)",
+    find: 'if (appGraceLeftMs(input, UNNAMED_GRACE_MS) > 0)',
+    replace: 'if (appGraceLeftMs(input, UNNAMED_GRACE_MS) > 1e9)',
+  },
+  {
+    name: 'an app that was asked for twice counts as made once',
+    file: `${TENANT}/parts/app.ts`,
+    find: '=== undefined ? APP_INTENT : APP_AGAIN_INTENT',
+    replace: '=== null ? APP_AGAIN_INTENT : APP_INTENT',
   },
   {
     name: 'a deletion does not wait for somebody who is at work on the database',

@@ -64,6 +64,14 @@ const FOUND: readonly { readonly name: string; readonly history: History }[] = [
       ],
     },
   },
+  {
+    name: 'an app whose first create takes effect after a second one was made and taken down is not left behind',
+    history: {
+      ...{ seed: 769, latency: 0, quietMs: 0 },
+      acts: [{ atMs: 1_456, do: 'create', tenant: 0, spec: { image: IMAGE, state: 'Suspended' } }],
+      faults: [{ site: 'fly.Apps_create', occurrence: 1, fate: 'effect-late' }],
+    },
+  },
 ];
 
 describe('what was found by simulation', () => {
