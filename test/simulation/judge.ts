@@ -9,7 +9,6 @@ import { differences, liveMachines, type AppView } from '../invariants/holdings.
 import type { InvariantId } from '../invariants/invariant.ts';
 import { isReady, isStalled } from '../invariants/status.ts';
 import { SETTINGS } from './daemon.ts';
-import type { History } from './history.ts';
 import type { Scene } from './scene.ts';
 import { leftElsewhere, type Stage } from './stage.ts';
 
@@ -85,14 +84,18 @@ export function help({ scene, people, verdicts }: Stage, tenant: Tenant): void {
 const STALLING: ReadonlySet<string> = new Set(['400', '422']);
 
 /** Nobody has put the machine to sleep: so it runs, and with the newest secrets. */
-export function asleep({ acts }: History, { spec }: Tenant, app: AppView | undefined): string[] {
-  const disturbed = acts.some((act) =>
+export function asleep({ history, scene }: Stage, { spec }: Tenant, app: AppView | undefined): string[] {
+  const disturbed = history.acts.some((act) =>
     ['idle-machine', 'crash-machine', 'migrate-machine', 'change-secret'].includes(act.do),
   );
   if (disturbed || spec.state === 'Suspended') return [];
+  // What comes late sets the same values once more, under a newer version.
+  const repeated = scene.wire.hits.some(
+    ({ site, fate }) => site === 'fly.Secrets_update' && fate === 'effect-late',
+  );
   return liveMachines(app).flatMap(({ id, state, secrets_version: version }) => [
     ...(state === 'started' ? [] : [`machine ${id} is ${state}`]),
-    ...(version === app?.secrets.version ? [] : [`machine ${id} runs with old secrets`]),
+    ...(repeated || version === app?.secrets.version ? [] : [`machine ${id} runs with old secrets`]),
   ]);
 }
 

@@ -145,7 +145,8 @@ function unpause({ scene, people }: Stage): void {
 }
 
 /** E7: where nothing is left to do, nothing is written, neither to Fly nor to the store. */
-async function beQuiet({ history, kernel, scene, stir, verdicts }: Stage): Promise<void> {
+async function beQuiet(stage: Stage): Promise<void> {
+  const { history, kernel, scene, stir, verdicts } = stage;
   scene.wire.heal();
   await kernel.run({ limitMs: kernel.now() + SETTLING_MS * Math.max(1, history.latency) });
   const { commits, writes } = stir;
@@ -155,7 +156,7 @@ async function beQuiet({ history, kernel, scene, stir, verdicts }: Stage): Promi
   verdicts.check('E7', made[1] === 0, () => `${made[1]} writes to Fly although nothing changed`);
   for (const tenant of scene.tenants.list().items) {
     const app = scene.view(appOf(tenant));
-    const wrong = [...contradictions(tenant), ...misreports(tenant, app), ...asleep(history, tenant, app)];
+    const wrong = [...contradictions(tenant), ...misreports(tenant, app), ...asleep(stage, tenant, app)];
     verdicts.check('E1', wrong.length === 0, () => `${tenant.metadata.name}: ${wrong.join(', ')}`);
   }
 }
