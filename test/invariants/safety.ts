@@ -2,14 +2,15 @@
  * Does anything happen that never may? A watcher of one history: it is told of every commit of the store, every
  * change of an app and every write that reached Fly, and judges each at that moment.
  */
-import { appOf, hostnameOf } from '../../src/reconcilers/tenant/input.ts';
+import { appOf } from '../../src/reconcilers/tenant/input.ts';
 import { machineName } from '../../src/reconcilers/tenant/parts/machine-identity.ts';
 import type { TenantSettings } from '../../src/reconcilers/tenant/settings.ts';
 import { findCondition } from '../../src/tenant/conditions.ts';
 import { isPaused } from '../../src/tenant/annotations.ts';
 import { FINALIZER, VOLUME_NAME } from '../../src/tenant/names.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
-import { differences, liveMachines, liveVolumes, type AppView } from './holdings.ts';
+import { DESTRUCTIVE, type Write } from './destruction.ts';
+import { differences, liveMachines, liveVolumes, mayAppearRight, type AppView } from './holdings.ts';
 import type { Verdicts } from './invariant.ts';
 import { checkTold, checkTransition } from './status.ts';
 
@@ -21,14 +22,6 @@ const JUSTIFIED_MS = 180_000;
 
 /** After so long every daemon knows that a tenant is paused, also one that has to poll the store for it. */
 const PAUSE_KNOWN_MS = 10_000;
-
-/** A write that took effect, on Fly or in a database. */
-export interface Write {
-  readonly operation: string;
-  readonly app: string;
-  /** The machine, volume, address, hostname or digest that it is about. */
-  readonly target: string;
-}
 
 export interface Safety {
   /** The store has committed; `secrets` are those that must not be told. */
@@ -56,6 +49,8 @@ export interface SafetyOptions {
   readonly leftElsewhere: (uid: string) => readonly string[];
   /** Whether a call may have come so late, and its maker know so little of it, that it was rightly made again. */
   readonly mayRepeat: () => boolean;
+  /** What Fly shows may be so old, in milliseconds. */
+  readonly lagMs: number;
   /** Whether a daemon was held up, so that it knows of things later than others. */
   readonly mayLag: boolean;
 }
@@ -65,6 +60,8 @@ interface Known {
   /** Everything that was ever wanted, oldest first. */
   readonly past: Wish[];
   app: AppView | undefined;
+  /** What it was before, as far back as Fly may still show it; oldest first. */
+  before: readonly { readonly app: AppView; readonly untilMs: number }[];
   /** The highest epoch under which anything was written. */
   epoch: number;
   /** Since when it is paused; Infinity while it is not. */
@@ -102,6 +99,7 @@ export function createSafety(options: SafetyOptions): Safety {
       tenant,
       past: [],
       app: undefined,
+      before: [],
       epoch: 0,
       pausedAtMs: Infinity,
       mounted: new Set<string>(),
@@ -119,7 +117,12 @@ export function createSafety(options: SafetyOptions): Safety {
     return known;
   }
 
-  /** S9: Ready is only said when Fly was as this generation wants it at some moment since it was accepted. */
+  /** What Fly may still show of the time before the present state of the app. */
+  function recent(known: Known): Known['before'] {
+    return known.before.filter(({ untilMs }) => untilMs >= options.now() - options.lagMs);
+  }
+
+  /** S9: Ready is only said when Fly was, or by its lists seemed, as this generation wants it since it was accepted. */
   function checkReady(known: Known, before: Tenant | undefined): void {
     const { tenant } = known;
     const ready = findCondition(tenant.status?.conditions, 'Ready');
@@ -135,11 +138,12 @@ export function createSafety(options: SafetyOptions): Safety {
   }
 
   function match(known: Known): void {
+    const shown = [known.app, ...recent(known).map(({ app }) => app)];
     for (const wish of known.past.slice(-MOST_WISHES_AT_ONCE)) {
       if (wish.matched || wish.tenant.metadata.deletionTimestamp !== undefined) continue;
       // What a tag stands for is told by the status, as of now.
       const { status } = known.tenant;
-      wish.matched = differences({ ...wish.tenant, status }, known.app, settings).length === 0;
+      wish.matched = mayAppearRight({ ...wish.tenant, status }, shown, settings);
     }
   }
 
@@ -191,6 +195,8 @@ export function createSafety(options: SafetyOptions): Safety {
     appChanged(name, app) {
       const known = byApp.get(name);
       if (known === undefined) return;
+      if (known.app !== undefined)
+        known.before = [...recent(known), { app: known.app, untilMs: options.now() }];
       known.app = app;
       if (app === undefined) return;
       const machines = liveMachines(app);
@@ -240,7 +246,7 @@ export function createSafety(options: SafetyOptions): Safety {
       const target = `${write.operation} of ${write.target} of tenant ${known.tenant.metadata.name}`;
       const wanted =
         recently(known, ({ metadata }) => metadata.deletionTimestamp !== undefined) ||
-        destroys({ known, write, settings, recently: (holds) => recently(known, holds) });
+        destroys({ ...known, write, settings, recently: (holds) => recently(known, holds) });
       verdicts.check('S4', wanted, () => `${target}: nobody wanted that`);
       const orphaned = !recently(
         known,
@@ -264,33 +270,3 @@ function repeats({ operation }: Write, app: AppView | undefined): string | undef
   if (operation === 'Volumes_create' && volumes > 0) return `a volume is made beside ${volumes}`;
   return undefined;
 }
-
-/** When a write that destroys something is wanted although the tenant is to stay. */
-const DESTRUCTIVE: Readonly<
-  Record<
-    string,
-    (scene: {
-      readonly known: Known;
-      readonly write: Write;
-      readonly settings: TenantSettings;
-      readonly recently: (holds: (tenant: Tenant) => boolean) => boolean;
-    }) => boolean
-  >
-> = {
-  Apps_delete: () => false,
-  Registry_manifest_delete: () => false,
-  'databases.drop': () => false,
-  'vault.forget': () => false,
-  // The spec wants no machine, or the machine mounts a volume that its owner has given up.
-  Machines_delete: ({ recently }) =>
-    recently(({ spec }) => spec.image === undefined || spec.acknowledgedVolumeLoss !== undefined),
-  // Left over from a lost answer: there never was anything on it.
-  Volume_delete: ({ known, write }) => !known.mounted.has(write.target),
-  App_IPAssignments_delete: ({ known }) =>
-    (known.app?.addresses ?? []).filter(({ type }) => type === 'v6').length > 1,
-  App_Certificates_delete: ({ write, settings, recently }) =>
-    recently(
-      (tenant) =>
-        !tenant.spec.hostnames.includes(write.target) && hostnameOf(tenant, settings) !== write.target,
-    ),
-};

@@ -154,7 +154,10 @@ function drawFault(chance: Chance, sites: Sites): Fault {
   const fate = fates[Math.floor(nextRandom(chance) * fates.length)] ?? 'crash-before';
   // Half of all faults are those at which most systems break: the effect took place and nobody knows.
   const grave: Fate = nextRandom(chance) < 0.5 ? pick(chance, GRAVE) : fate;
-  return { site, occurrence: 1 + Math.floor(nextRandom(chance) * most), fate: grave };
+  // Whoever is refused once is often refused again: a token without rights, a table that is locked.
+  const times = nextRandom(chance) < 0.15 ? 2 + Math.floor(nextRandom(chance) * 4) : 1;
+  const fault = { site, occurrence: 1 + Math.floor(nextRandom(chance) * most), fate: grave };
+  return times === 1 ? fault : { ...fault, times };
 }
 
 const GRAVE: readonly [Fate, ...Fate[]] = [

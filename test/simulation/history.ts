@@ -72,8 +72,14 @@ export function describeHistory(history: History): string[] {
     ...acts.map(
       (act) => `${patient ? 'then' : `at ${(act.atMs / 1_000).toFixed(3)} s`}: ${describeAct(act)}`,
     ),
-    ...faults.map(({ site, occurrence, fate }) => `call ${occurrence} of ${site}: ${fate}`),
+    ...faults.map(describeFault),
   ];
+}
+
+/** The fault in words. */
+export function describeFault({ site, occurrence, times = 1, fate }: Fault): string {
+  const calls = times === 1 ? `call ${occurrence}` : `calls ${occurrence} to ${occurrence + times - 1}`;
+  return `${calls} of ${site}: ${fate}`;
 }
 
 function describeAct({ atMs: _, ...act }: Act): string {

@@ -62,8 +62,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a machine that was just made is forgotten when it is not wanted any more',
     file: `${TENANT}/parts/machine.ts`,
-    find: "return notVisibleYet(input) ?? settled('AwaitingDeploy', 'no image is deployed yet');",
-    replace: "return settled('AwaitingDeploy', 'no image is deployed yet');",
+    find: 'notVisibleYet(input, UNNAMED_GRACE_MS) ??',
+    replace: '',
   },
   {
     name: 'a machine is named anew every time',
@@ -131,6 +131,12 @@ export const MUTANTS: readonly Mutant[] = [
     file: `${TENANT}/parts/app.ts`,
     find: '=== undefined ? APP_INTENT : APP_AGAIN_INTENT',
     replace: '=== null ? APP_AGAIN_INTENT : APP_INTENT',
+  },
+  {
+    name: 'an app that Fly refuses to show counts as gone',
+    file: `${TENANT}/observe.ts`,
+    find: "if (app === 'taken' && expected)",
+    replace: "if (app === 'gone')",
   },
   {
     name: 'a deletion does not wait for somebody who is at work on the database',

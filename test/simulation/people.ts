@@ -172,7 +172,7 @@ const FLY_ACTS: Readonly<Record<FlyAct['do'], (scene: Scene, name: string, app: 
       if (first !== undefined)
         secrets.face = {
           version: secrets.face.version + 1,
-          secrets: [{ ...first, digest: 'other' }, ...rest],
+          secrets: [{ ...first, value: 'other', digest: 'other' }, ...rest],
         };
     }),
   'lose-volume': (scene, _, app) => {

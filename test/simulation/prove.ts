@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util';
 import { INVARIANTS } from '../invariants/invariant.ts';
 import { enumerate } from './enumerate.ts';
 import { drawHistory, grandTour, type Sites } from './generate.ts';
-import { describeHistory, type History } from './history.ts';
+import { describeFault, describeHistory, type History } from './history.ts';
 import { MUTANTS } from './mutants.ts';
 import { hunt } from './mutation.ts';
 import { runHistory, type Verdict } from './run.ts';
@@ -76,6 +76,7 @@ async function proveHistories(): Promise<boolean> {
   const failed: number[] = [];
   const sums = { virtualMs: 0, checks: 0, turns: 0 };
   const healed: number[] = [];
+  const before = process.cpuUsage();
   const seconds = await eachSeed(async (history, verdict) => {
     sums.virtualMs += verdict.figures.virtualMs;
     sums.checks += verdict.figures.checks;
@@ -85,7 +86,8 @@ async function proveHistories(): Promise<boolean> {
     if (verdict.violations.length > 0) await tell(history, verdict);
     return true;
   });
-  const cpuSeconds = process.cpuUsage().user / 1e6;
+  const cpu = process.cpuUsage(before);
+  const cpuSeconds = (cpu.user + cpu.system) / 1e6;
   healed.sort((a, b) => a - b);
   const percentile = (share: number): string =>
     ((healed[Math.floor(share * (healed.length - 1))] ?? 0) / 1_000).toFixed(1);
@@ -105,10 +107,7 @@ async function proveFaults(): Promise<boolean> {
   const stride = Number(values.stride);
   const found = await enumerate({ history: grandTour(FIRST), readOccurrences: 2, stride });
   for (const { history, violations } of found.failed) {
-    const { faults } = history;
-    say(
-      `${faults.map(({ site, occurrence, fate }) => `call ${occurrence} of ${site}: ${fate}`).join(', ')}:`,
-    );
+    say(`${history.faults.map(describeFault).join(', ')}:`);
     for (const { invariant, message } of violations) say(`  ${invariant}: ${message}`);
   }
   say(
@@ -162,9 +161,7 @@ async function findOne(): Promise<boolean> {
   if (found.length === 0) {
     const { failed } = await enumerate({ history: grandTour(1), readOccurrences: 0, stopAtFirst: true });
     for (const { history, violations } of failed.slice(0, 1)) {
-      const [fault] = history.faults;
-      const site = `call ${fault?.occurrence ?? 0} of ${fault?.site ?? ''}: ${fault?.fate ?? ''}`;
-      found.push(`${violations[0]?.invariant ?? ''} by ${site}`);
+      found.push(`${violations[0]?.invariant ?? ''} by ${history.faults.map(describeFault).join(', ')}`);
     }
   }
   say(found[0] ?? `nothing in ${lived} histories and the fates of all writes`);

@@ -72,6 +72,36 @@ const FOUND: readonly { readonly name: string; readonly history: History }[] = [
       faults: [{ site: 'fly.Apps_create', occurrence: 1, fate: 'effect-late' }],
     },
   },
+  {
+    name: 'an app that Fly refuses to show while it is deleted does not count as gone',
+    history: {
+      ...{ seed: 1, latency: 1, quietMs: 0, patient: true },
+      acts: [{ atMs: 0, do: 'create', tenant: 0, spec: { image: IMAGE } }],
+      faults: [{ site: 'fly.Apps_show', occurrence: 4, times: 2, fate: '403' }],
+    },
+  },
+  {
+    name: 'an app that Fly refuses to show once is not called somebody else’s',
+    history: {
+      ...{ seed: 6_013, latency: 3, quietMs: 0 },
+      acts: [{ atMs: 1_373, do: 'create', tenant: 0, spec: { image: IMAGE, hostnames: ['first.test'] } }],
+      faults: [{ site: 'fly.Apps_show', occurrence: 5, fate: '403' }],
+    },
+  },
+  {
+    name: 'Ready is not said while a machine of a daemon that died may still show, although none is wanted',
+    history: {
+      ...{ seed: 5_956, latency: 3, quietMs: 0 },
+      acts: [
+        { atMs: 818, do: 'create', tenant: 0, spec: { image: IMAGE, hostnames: ['first.test'] } },
+        { atMs: 8_128, do: 'undeploy', tenant: 0 },
+      ],
+      faults: [
+        { site: 'fly.Machines_create', occurrence: 1, fate: 'crash-on-effect' },
+        { site: 'fly.App_IPAssignments_create', occurrence: 2, fate: 'page of HTML' },
+      ],
+    },
+  },
 ];
 
 describe('what was found by simulation', () => {

@@ -41,14 +41,20 @@ export interface Figures {
   readonly healedMs: number | undefined;
 }
 
-/** One slow sweep finds whatever the feed cannot tell; then a few attempts at the longest back-off. */
-const PATIENCE_MS = 900_000;
+/**
+ * One slow sweep finds whatever the feed cannot tell; then a few attempts at the longest back-off. What is refused for
+ * good is tried again with the next sweep, so often as it is refused.
+ */
+const PATIENCE_MS = { usually: 900_000, forEachRepeat: 330_000 };
 /** Whatever was under way when everybody had gone is over by then. */
 const LATE_MS = { usually: 5_000, overdue: 60_000 };
 /** So often a person helps a tenant that is stalled, before giving up on it. */
 const MOST_HELPS = 6;
-/** A certificate is issued, health checks pass: what is still told after all is as it should be. */
-const SETTLING_MS = 120_000;
+/**
+ * A certificate is issued, health checks pass: what is still told after all is as it should be. What comes late and
+ * makes no noise is found by the next sweep, and so is what a clock that jumped made a daemon miss.
+ */
+const SETTLING_MS = { usually: 120_000, overdue: 400_000 };
 
 /** Lives the history from its beginning to its end. Rejects only for a fault of the rig itself. */
 export async function runHistory(
@@ -121,7 +127,7 @@ async function untilRest(stage: Stage): Promise<number | undefined> {
       const tenants = restless();
       return tenants.length === 0 || tenants.some(needsHelp);
     };
-    await kernel.run({ limitMs: startedMs + PATIENCE_MS, done });
+    await kernel.run({ limitMs: startedMs + patienceMs(stage), done });
     const left = restless();
     if (left.length === 0) return kernel.now() - startedMs;
     const stalled = left.filter(needsHelp);
@@ -137,6 +143,11 @@ async function untilRest(stage: Stage): Promise<number | undefined> {
   }
 }
 
+function patienceMs({ history: { faults } }: Stage): number {
+  const repeats = faults.reduce((sum, { times = 1 }) => sum + times - 1, 0);
+  return PATIENCE_MS.usually + repeats * PATIENCE_MS.forEachRepeat;
+}
+
 /** Whoever has paused a tenant lets it go on. */
 function unpause({ scene, people }: Stage): void {
   for (const tenant of scene.tenants.list().items)
@@ -148,7 +159,9 @@ function unpause({ scene, people }: Stage): void {
 async function beQuiet(stage: Stage): Promise<void> {
   const { history, kernel, scene, stir, verdicts } = stage;
   scene.wire.heal();
-  await kernel.run({ limitMs: kernel.now() + SETTLING_MS * Math.max(1, history.latency) });
+  const waits = isOverdue(stage) || history.acts.some((act) => act.do === 'set-clock');
+  const settlingMs = waits ? SETTLING_MS.overdue : SETTLING_MS.usually;
+  await kernel.run({ limitMs: kernel.now() + settlingMs * Math.max(1, history.latency) });
   const { commits, writes } = stir;
   await kernel.run({ limitMs: kernel.now() + history.quietMs });
   const made = [stir.commits - commits, stir.writes - writes] as const;
@@ -169,7 +182,7 @@ async function sayFarewell(stage: Stage): Promise<void> {
     people.act({ atMs: 0, do: 'delete', tenant: Number(metadata.name.slice(1)) });
   stir.changed = true;
   await kernel.run({
-    limitMs: kernel.now() + PATIENCE_MS,
+    limitMs: kernel.now() + patienceMs(stage),
     done() {
       if (!stir.changed) return false;
       stir.changed = false;
@@ -178,7 +191,11 @@ async function sayFarewell(stage: Stage): Promise<void> {
   });
   const left = scene.tenants.list().items;
   verdicts.check('E5', left.length === 0, () => left.map((tenant) => complaint(stage, tenant)).join('; '));
-  const overdue = scene.wire.hits.some(({ fate }) => fate === 'effect-late');
-  await kernel.run({ limitMs: kernel.now() + (overdue ? LATE_MS.overdue : LATE_MS.usually) });
+  await kernel.run({ limitMs: kernel.now() + (isOverdue(stage) ? LATE_MS.overdue : LATE_MS.usually) });
   checkNothingLeft(stage);
+}
+
+/** Whether an effect takes place after its caller has given up. */
+function isOverdue({ scene }: Stage): boolean {
+  return scene.wire.hits.some(({ fate }) => fate === 'effect-late');
 }

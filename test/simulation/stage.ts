@@ -24,6 +24,9 @@ export interface Stage {
   readonly stir: { changed: boolean; commits: number; writes: number; readonly made: Record<string, number> };
 }
 
+/** So far behind are the simulated Fly's lists at its usual latency (`src/simulator/latency.ts`). */
+const LIST_LAG_MS = 2_000;
+
 /** Builds everything, with the watchers of what may never happen in place. */
 export function raiseCurtain(history: History, keep: boolean): Stage {
   const { seed, faults } = history;
@@ -39,6 +42,7 @@ export function raiseCurtain(history: History, keep: boolean): Stage {
     secrets: () => scene.vault.secrets,
     leftElsewhere: (uid) => leftElsewhere(scene, uid),
     mayRepeat: () => mayRepeat(scene, history),
+    lagMs: LIST_LAG_MS * history.latency,
     mayLag: history.acts.some((act) => act.do === 'stall'),
   });
 
@@ -90,11 +94,13 @@ export function raiseCurtain(history: History, keep: boolean): Stage {
 
 /**
  * A call that comes half a minute late is waited for by whoever made it, and by nobody else: a daemon that has died
- * knows only when it was begun. And a clock that is set forward says that the wait is over.
+ * knows only when it was begun. And a clock that is set forward says that the wait is over; so does that of another
+ * daemon, of what was written by one whose clock was set back.
  */
-function mayRepeat({ wire, births }: Scene, { acts, replicas }: History): boolean {
+export function mayRepeat({ wire, births }: Scene, { acts, replicas = 1 }: History): boolean {
   const late = wire.hits.some(({ fate }) => fate === 'effect-late');
-  return (late && births > (replicas ?? 1)) || acts.some((act) => act.do === 'set-clock' && act.byMs > 0);
+  const misled = acts.some((act) => act.do === 'set-clock' && (act.byMs > 0 || births > 1));
+  return misled || (late && births > replicas);
 }
 
 /** Whoever has died, been held up or lost calls has also lost count of them. */
