@@ -125,7 +125,8 @@ async function observeMachines(fly: Fly, tenant: Tenant, signal: AbortSignal): P
   const alive = recorded !== undefined && recorded.state !== 'destroyed' && recorded.state !== 'destroying';
   if (alive && !deleted) return [recorded];
   const listed = await fly.machines.list(app, signal);
-  const gone = machineId !== undefined && !alive;
+  // A list lags behind; but a machine that it shows and that is "not found" by its id may as well be there.
+  const gone = recorded !== undefined && !alive;
   const others = gone ? listed.filter((machine) => machine.id !== machineId) : listed;
   return alive ? upsert(others, recorded) : others;
 }
