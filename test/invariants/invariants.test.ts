@@ -42,7 +42,7 @@ function watched(spec: Record<string, unknown> = {}, metadata: Record<string, un
     secrets: () => [SECRET],
     leftElsewhere: () => [],
     mayRepeat: () => false,
-    lagMs: 0,
+    lagMs: () => 0,
     mayLag: false,
   });
   const made = makeTenant(spec);

@@ -49,8 +49,8 @@ export interface SafetyOptions {
   readonly leftElsewhere: (uid: string) => readonly string[];
   /** Whether a call may have come so late, and its maker know so little of it, that it was rightly made again. */
   readonly mayRepeat: () => boolean;
-  /** What Fly shows may be so old, in milliseconds. */
-  readonly lagMs: number;
+  /** What a daemon says of Fly now may be so old, in milliseconds. */
+  readonly lagMs: () => number;
   /** Whether a daemon was held up, so that it knows of things later than others. */
   readonly mayLag: boolean;
 }
@@ -119,7 +119,7 @@ export function createSafety(options: SafetyOptions): Safety {
 
   /** What Fly may still show of the time before the present state of the app. */
   function recent(known: Known): Known['before'] {
-    return known.before.filter(({ untilMs }) => untilMs >= options.now() - options.lagMs);
+    return known.before.filter(({ untilMs }) => untilMs >= options.now() - options.lagMs());
   }
 
   /** S9: Ready is only said when Fly was, or by its lists seemed, as this generation wants it since it was accepted. */

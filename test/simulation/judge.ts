@@ -74,13 +74,15 @@ export function help({ scene, people, verdicts }: Stage, tenant: Tenant): void {
     people.act({ atMs: 0, do: 'edit', tenant: index, spec: { acknowledgedVolumeLoss: lost } });
     return;
   }
-  const refused = scene.wire.hits.some(({ fate }) => STALLING.has(fate));
+  const refused = scene.wire.hits.some(
+    ({ site, fate }) => STALLING.has(fate) || (site === 'fly.Apps_show' && fate.startsWith('403')),
+  );
   const missing = reason === 'ImageNotFound';
   verdicts.check('E2', refused || missing, () => `tenant ${name} is stalled: ${stalled?.message ?? ''}`);
   people.act({ atMs: 0, do: 'retry', tenant: index });
 }
 
-/** Answers that say that the request itself is wrong. */
+/** Answers that say that the request itself is wrong; of an app that was never seen, 403 that it is another's. */
 const STALLING: ReadonlySet<string> = new Set(['400', '422']);
 
 /** Nobody has put the machine to sleep: so it runs, and with the newest secrets. */

@@ -72,6 +72,18 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '      name: `${machineName(tenant)}-${tenant.metadata.resourceVersion}`,\n',
   },
   {
+    name: 'what was not found before a slow step is believed after it',
+    file: `${TENANT}/input.ts`,
+    find: 'graceMs - input.observedAt',
+    replace: 'graceMs - input.now',
+  },
+  {
+    name: 'a machine that is not found by its id is left out of the list',
+    file: `${TENANT}/observe.ts`,
+    find: 'const gone = recorded !== undefined && !alive;',
+    replace: 'const gone = machineId !== undefined && !alive;',
+  },
+  {
     name: 'an empty volume is made in place of a lost one',
     file: `${TENANT}/parts/volume.ts`,
     find: 'if (lost !== undefined && !acknowledged)\n',

@@ -6,18 +6,20 @@
  *   npm run prove -- --history '{…}'               lives one history again, and tells everything that happens
  *   npm run prove -- faults                        every call of one life meets every fate
  *   npm run prove -- twice --seeds 1000            every history twice: the traces must be equal
+ *   npm run prove -- scope                         every state of a small world: --edits 2 --faults 2, --memory
  *   npm run prove -- mutants                       defects that must be found
  *   npm run prove -- hunt --seeds 400              looks for one violation and stops
  */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { INVARIANTS } from '../invariants/invariant.ts';
+import { INVARIANTS, type Violation } from '../invariants/invariant.ts';
 import { enumerate } from './enumerate.ts';
 import { drawHistory, grandTour, type Sites } from './generate.ts';
 import { describeFault, describeHistory, type History } from './history.ts';
 import { MUTANTS } from './mutants.ts';
 import { hunt } from './mutation.ts';
 import { runHistory, type Verdict } from './run.ts';
+import { explore } from './scope.ts';
 import { shrink } from './shrink.ts';
 
 const { values, positionals } = parseArgs({
@@ -26,6 +28,9 @@ const { values, positionals } = parseArgs({
     seeds: { type: 'string', default: '100000' },
     seed: { type: 'string', default: '1' },
     stride: { type: 'string', default: '1' },
+    edits: { type: 'string', default: '2' },
+    faults: { type: 'string', default: '2' },
+    memory: { type: 'boolean', default: false },
     history: { type: 'string' },
   },
 });
@@ -44,12 +49,14 @@ async function main(): Promise<boolean> {
       return proveFaults();
     case 'twice':
       return proveTwice();
+    case 'scope':
+      return proveScope();
     case 'mutants':
       return proveMutants();
     case 'hunt':
       return findOne();
     default:
-      throw new Error(`cannot prove "${part}": it is none of histories, faults, twice, mutants, hunt`);
+      throw new Error(`cannot prove "${part}": it is none of histories, faults, twice, scope, mutants, hunt`);
   }
 }
 
@@ -106,10 +113,7 @@ async function proveHistories(): Promise<boolean> {
 async function proveFaults(): Promise<boolean> {
   const stride = Number(values.stride);
   const found = await enumerate({ history: grandTour(FIRST), readOccurrences: 2, stride });
-  for (const { history, violations } of found.failed) {
-    say(`${history.faults.map(describeFault).join(', ')}:`);
-    for (const { invariant, message } of violations) say(`  ${invariant}: ${message}`);
-  }
+  for (const { history, violations } of found.failed) tellOf(history, violations);
   say(
     `${found.sites} calls, ${found.histories} faults of which ${found.crashes} are crashes, all lived; ` +
       `${found.failed.length} with violations`,
@@ -128,6 +132,17 @@ async function proveTwice(): Promise<boolean> {
   });
   say(`${COUNT} histories lived twice, ${unequal} with unequal traces`);
   return unequal === 0;
+}
+
+async function proveScope(): Promise<boolean> {
+  const scope = { edits: Number(values.edits), faults: Number(values.faults), memory: values.memory };
+  const found = await explore(scope);
+  for (const { history, violations } of found.failed) tellOf(history, violations);
+  say(
+    `one tenant, ${scope.edits} edits and ${scope.faults} faults at most: ${found.states} states, all visited by ` +
+      `${found.histories} histories; ${found.failed.length} with violations`,
+  );
+  return found.failed.length === 0;
 }
 
 async function proveMutants(): Promise<boolean> {
@@ -166,6 +181,12 @@ async function findOne(): Promise<boolean> {
   }
   say(found[0] ?? `nothing in ${lived} histories and the fates of all writes`);
   return found.length === 0;
+}
+
+function tellOf(history: History, violations: readonly Violation[]): void {
+  for (const line of describeHistory(history)) say(line);
+  for (const { invariant, message } of violations) say(`  ${invariant}: ${message}`);
+  say(`  --history '${JSON.stringify(history)}'`);
 }
 
 async function replay(history: History): Promise<boolean> {

@@ -102,6 +102,29 @@ const FOUND: readonly { readonly name: string; readonly history: History }[] = [
       ],
     },
   },
+  {
+    name: 'a volume that was not seen before a slow step is not made again after it',
+    history: {
+      ...{ seed: 2_915, latency: 1, quietMs: 0 },
+      acts: [{ atMs: 672, do: 'create', tenant: 0, spec: { image: IMAGE, state: 'Suspended' } }],
+      faults: [
+        { site: 'fly.Secrets_update', occurrence: 2, fate: 'answer-late' },
+        { site: 'fly.Secrets_update', occurrence: 1, times: 3, fate: 'crash-on-effect' },
+        { site: 'databases.create', occurrence: 1, fate: 'answer-lost' },
+      ],
+    },
+  },
+  {
+    name: 'a machine that is not found by its id and stands in the list does not count as gone',
+    history: {
+      ...{ seed: 7_786, latency: 0, quietMs: 0, replicas: 3 },
+      acts: [
+        { atMs: 84, do: 'create', tenant: 0, spec: { image: IMAGE } },
+        { atMs: 6_480, do: 'edit', tenant: 0, spec: { state: 'Suspended' } },
+      ],
+      faults: [{ site: 'fly.Machines_show', occurrence: 3, fate: '404' }],
+    },
+  },
 ];
 
 describe('what was found by simulation', () => {

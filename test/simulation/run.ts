@@ -12,7 +12,7 @@ import { checkTold, contradictions } from '../invariants/status.ts';
 import type { History } from './history.ts';
 import { asleep, brokenBy, bugs, checkNothingLeft, complaint, help, needsHelp, rests } from './judge.ts';
 import { EPOCH_MS } from './kernel.ts';
-import { raiseCurtain, type Stage } from './stage.ts';
+import { raiseCurtain, type Onlooker, type Stage } from './stage.ts';
 import type { Fault } from './wire.ts';
 
 /** What came of a history. */
@@ -56,16 +56,17 @@ const MOST_HELPS = 6;
  */
 const SETTLING_MS = { usually: 120_000, overdue: 400_000 };
 
-/** Lives the history from its beginning to its end. Rejects only for a fault of the rig itself. */
+/** Lives the history from its beginning to its end. Rejects for a fault of the rig itself, and with what an onlooker throws. */
 export async function runHistory(
   history: History,
   options: {
     readonly keepTrace?: boolean;
     /** Does something to the world before the first turn: for tests of the judges. */
     readonly tamper?: (stage: Stage) => void;
+    readonly onlooker?: Onlooker;
   } = {},
 ): Promise<Verdict> {
-  const stage = raiseCurtain(history, options.keepTrace === true);
+  const stage = raiseCurtain(history, { keep: options.keepTrace === true, onlooker: options.onlooker });
   options.tamper?.(stage);
   const { kernel, scene, verdicts, trace } = stage;
   await (history.patient ? actPatiently(stage) : actByTheClock(stage));

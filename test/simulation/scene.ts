@@ -59,6 +59,8 @@ export interface Scene {
 export interface Daemon {
   readonly process: Process;
   readonly loop: Loop;
+  /** Since when one pass or another has been under way; Infinity: none is. */
+  busySinceMs(): number;
 }
 
 export interface SceneOptions {
@@ -72,6 +74,8 @@ export interface SceneOptions {
   /** How many daemons there are. */
   readonly replicas: number;
   readonly onCommit: (change: Change) => void;
+  /** Any call of a daemon begins. */
+  readonly onCall?: ((call: Pick<Fault, 'site' | 'occurrence'>) => void) | undefined;
   readonly onFlyCall: (call: FlyCall) => void;
   /** A daemon sends a write to Fly. `epoch`: of the holding under which it is made, when there are several. */
   readonly onFlyWrite: (write: { readonly app: string; readonly epoch: number | undefined }) => void;
@@ -91,7 +95,8 @@ export function createScene(options: SceneOptions): Scene {
   const watches = createWatches(kernel);
   let births = 0;
 
-  const wire = createWire({ kernel, trace, faults: options.faults, onCrash: bury });
+  const { faults, onCall } = options;
+  const wire = createWire({ kernel, trace, faults, onCrash: bury, onCall });
   const world: World = createWorld({
     seed: options.seed,
     latency: options.latency,
@@ -123,13 +128,6 @@ export function createScene(options: SceneOptions): Scene {
       watches.committed();
     },
   });
-  const metrics: RuntimeMetrics = {
-    controller: () => ({
-      started: () => undefined,
-      ended: ({ outcome }) => void (passes[outcome] = (passes[outcome] ?? 0) + 1),
-    }),
-    informer: () => ({ restarted: () => undefined }),
-  };
   const logger = pino(
     { level: 'debug', base: null, timestamp: false },
     { write: (line) => void log.push(line) },
@@ -139,6 +137,21 @@ export function createScene(options: SceneOptions): Scene {
     births += 1;
     const process = kernel.spawn(`daemon-${births}`);
     trace.add(`${process.name} starts`);
+    const running = { count: 0, sinceMs: Infinity };
+    const metrics: RuntimeMetrics = {
+      controller: () => ({
+        started() {
+          if (running.count === 0) running.sinceMs = kernel.now();
+          running.count += 1;
+        },
+        ended({ outcome }) {
+          passes[outcome] = (passes[outcome] ?? 0) + 1;
+          running.count -= 1;
+          if (running.count === 0) running.sinceMs = Infinity;
+        },
+      }),
+      informer: () => ({ restarted: () => undefined }),
+    };
     const loop = startLoop({
       ...options,
       process,
@@ -152,7 +165,7 @@ export function createScene(options: SceneOptions): Scene {
       metrics,
       logger,
     });
-    daemons.push({ process, loop });
+    daemons.push({ process, loop, busySinceMs: () => running.sinceMs });
   }
 
   function bury(process: Process): void {
@@ -176,12 +189,12 @@ export function createScene(options: SceneOptions): Scene {
       body === undefined ? request : { ...request, body: JSON.stringify(body) },
       kernel.now(),
     );
-    exchange.touched();
     return answer.json;
   }
 
   function interfere(method: string, path: string, body?: unknown): void {
     ask(method, path, body);
+    exchange.touched();
   }
 
   function view(app: string): AppView | undefined {

@@ -12,6 +12,7 @@ import { createKernel, type Kernel } from './kernel.ts';
 import { createPeople, type People } from './people.ts';
 import { createScene, type Scene } from './scene.ts';
 import { createTrace, type Trace } from './trace.ts';
+import type { Fault } from './wire.ts';
 
 export interface Stage {
   readonly history: History;
@@ -24,11 +25,22 @@ export interface Stage {
   readonly stir: { changed: boolean; commits: number; writes: number; readonly made: Record<string, number> };
 }
 
+/** Looks on while a history is lived. */
+export interface Onlooker {
+  /** A call begins, before it meets its fate. Must not throw: the daemon would catch it. */
+  began(stage: Stage, call: Pick<Fault, 'site' | 'occurrence'>): void;
+  /** What it throws ends the history. */
+  afterTurn(): void;
+}
+
 /** So far behind are the simulated Fly's lists at its usual latency (`src/simulator/latency.ts`). */
 const LIST_LAG_MS = 2_000;
 
 /** Builds everything, with the watchers of what may never happen in place. */
-export function raiseCurtain(history: History, keep: boolean): Stage {
+export function raiseCurtain(
+  history: History,
+  { keep, onlooker }: { readonly keep: boolean; readonly onlooker?: Onlooker | undefined },
+): Stage {
   const { seed, faults } = history;
   const verdicts = createVerdicts();
   const stir: Stage['stir'] = { changed: true, commits: 0, writes: 0, made: {} };
@@ -42,12 +54,13 @@ export function raiseCurtain(history: History, keep: boolean): Stage {
     secrets: () => scene.vault.secrets,
     leftElsewhere: (uid) => leftElsewhere(scene, uid),
     mayRepeat: () => mayRepeat(scene, history),
-    lagMs: LIST_LAG_MS * history.latency,
+    lagMs: () => LIST_LAG_MS * history.latency + oldestPassMs(scene, kernel.now()),
     mayLag: history.acts.some((act) => act.do === 'stall'),
   });
 
   /** After every turn: what did it change on Fly? */
   function look(): void {
+    onlooker?.afterTurn();
     if (touched.size === 0) return;
     const names = [...touched];
     touched.clear();
@@ -66,6 +79,7 @@ export function raiseCurtain(history: History, keep: boolean): Stage {
     // It would change Fly in the middle of the quiet.
     autostop: history.quietMs === 0,
     replicas: history.replicas ?? 1,
+    onCall: onlooker && ((call) => onlooker.began(stage, call)),
     onCommit(change) {
       stir.changed = true;
       stir.commits += 1;
@@ -89,7 +103,14 @@ export function raiseCurtain(history: History, keep: boolean): Stage {
     onApp: (name) => void touched.add(name),
     onRemoval: (operation, uid) => safety.wrote({ operation, app: appName(uid), target: uid }),
   });
-  return { history, kernel, scene, people: createPeople({ kernel, scene, verdicts }), verdicts, trace, stir };
+  const people = createPeople({ kernel, scene, verdicts });
+  const stage: Stage = { history, kernel, scene, people, verdicts, trace, stir };
+  return stage;
+}
+
+/** For how long the oldest pass has been under way, which may know of nothing newer. */
+function oldestPassMs({ daemons }: Scene, now: number): number {
+  return Math.max(0, ...daemons.map((daemon) => now - daemon.busySinceMs()));
 }
 
 /**

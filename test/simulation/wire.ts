@@ -62,6 +62,8 @@ export function createWire(options: {
   readonly faults: readonly Fault[];
   /** Told of every death, after it. */
   readonly onCrash: (process: Process) => void;
+  /** Told of every call that begins, before it meets its fate. */
+  readonly onCall?: ((call: { readonly site: string; readonly occurrence: number }) => void) | undefined;
 }): Wire {
   const { kernel, trace } = options;
   const outside = kernel.spawn('outside');
@@ -74,6 +76,7 @@ export function createWire(options: {
   function begin(process: Process, site: string): Fate | undefined {
     const occurrence = (calls.get(site) ?? 0) + 1;
     calls.set(site, occurrence);
+    options.onCall?.({ site, occurrence });
     const fault = healed
       ? undefined
       : options.faults.find((one) => one.site === site && hits(one, occurrence));
