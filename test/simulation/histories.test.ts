@@ -1,11 +1,11 @@
-/** A thousand histories, each another one, beside those of `faults.test.ts`; `npm run prove` lives as many as one likes. */
+/** Hundreds of histories, each another one, beside those of `faults.test.ts`; `npm run prove` lives as many as one likes. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { drawHistory, grandTour, type Sites } from './generate.ts';
 import { describeHistory } from './history.ts';
 import { runHistory } from './run.ts';
 
-const BATCH = 250;
-const BATCHES = Array.from({ length: 4 }, (_, index) => 1 + index * BATCH);
+const BATCH = 150;
+const BATCHES = Array.from({ length: 5 }, (_, index) => 1 + index * BATCH);
 
 let sites: Sites;
 
