@@ -60,8 +60,10 @@ interface Known {
   /** Everything that was ever wanted, oldest first. */
   readonly past: Wish[];
   app: AppView | undefined;
-  /** What it was before, as far back as Fly may still show it; oldest first. */
+  /** What it was before others changed it, as far back as Fly may still show it; oldest first. */
   before: readonly { readonly app: AppView; readonly untilMs: number }[];
+  /** A daemon's write has just taken effect on it. */
+  written: boolean;
   /** The highest epoch under which anything was written. */
   epoch: number;
   /** Since when it is paused; Infinity while it is not. */
@@ -100,6 +102,7 @@ export function createSafety(options: SafetyOptions): Safety {
       past: [],
       app: undefined,
       before: [],
+      written: false,
       epoch: 0,
       pausedAtMs: Infinity,
       mounted: new Set<string>(),
@@ -195,9 +198,11 @@ export function createSafety(options: SafetyOptions): Safety {
     appChanged(name, app) {
       const known = byApp.get(name);
       if (known === undefined) return;
-      if (known.app !== undefined)
+      // Whoever has changed it knows what may not show yet; what others have changed may be shown as it was.
+      if (known.app !== undefined && !known.written)
         known.before = [...recent(known), { app: known.app, untilMs: options.now() }];
       known.app = app;
+      known.written = false;
       if (app === undefined) return;
       const machines = liveMachines(app);
       const foreign = [
@@ -235,6 +240,7 @@ export function createSafety(options: SafetyOptions): Safety {
     },
     wrote(write) {
       const known = byApp.get(write.app);
+      if (known !== undefined) known.written = true;
       const again = repeats(write, known?.app);
       verdicts.check(
         'ONCE',
