@@ -17,6 +17,7 @@ const arrows = {
   simulator: ['fly/wire', 'clock'],
   reconcilers: ['accounts', 'controller', 'fly', 'vault', 'database', 'store', 'tenant', 'clock'],
   api: ['accounts', 'store', 'vault', 'tenant', 'clock'],
+  cli: ['vault', 'accounts', 'database', 'clock', 'config', 'log'],
 };
 
 const rooms = Object.keys(arrows);

@@ -55,6 +55,11 @@ const environmentSchema = z.object({
   LANDLORD_KUBECTL_TLS_KEY_FILE: z.string().min(1).optional(),
   DATABASE_URL: postgresUrl.optional(),
   TENANT_DATABASE_ADMIN_URL: postgresUrl.optional(),
+  TENANT_DATABASE_EXTERNAL_HOST: z
+    .string()
+    .regex(/^[A-Za-z0-9.-]+(:[0-9]{1,5})?$/, 'must be a host, or host:port')
+    .optional(),
+  FLY_ENABLED: z.enum(['true', 'false']).default('true'),
   FLY_API_TOKEN: z.string().min(1).optional(),
   FLY_API_HOSTNAME: httpUrl.optional(),
   FLY_REGISTRY_URL: httpUrl.optional(),
@@ -132,6 +137,10 @@ export interface Config {
   readonly databaseUrl: string | undefined;
   /** Absent: the same server as Landlord's own. */
   readonly tenantDatabaseAdminUrl: string | undefined;
+  /** `host` or `host:port` at which tenants' databases are reached from outside. Absent: as machines reach them. */
+  readonly tenantDatabaseExternalHost: string | undefined;
+  /** False: nothing is asked of Fly, and no tenant is acted upon. */
+  readonly flyEnabled: boolean;
   /** Absent: the embedded simulator. */
   readonly fly: FlyConfig | undefined;
   readonly orgSlug: string;
@@ -221,6 +230,8 @@ function toConfig(env: z.infer<typeof environmentSchema>, cwd: string): Config {
     store: storeConfig(env),
     databaseUrl: env.DATABASE_URL,
     tenantDatabaseAdminUrl: env.TENANT_DATABASE_ADMIN_URL,
+    tenantDatabaseExternalHost: env.TENANT_DATABASE_EXTERNAL_HOST,
+    flyEnabled: env.FLY_ENABLED === 'true',
     fly: flyConfig(env),
     orgSlug: env.FLY_ORG_SLUG,
     sharedRegistryApp: env.FLY_SHARED_REGISTRY_APP,

@@ -20,6 +20,7 @@ import { leaseHealth, nameReplica, openElection } from './election.ts';
 import type { Fly } from './fly/fly.ts';
 import { openKubectlDoor, writeKubeconfig, type KubectlDoor } from './kubectl.ts';
 import { createLoop, type Loop } from './loop.ts';
+import { tenantDoors } from './platform.ts';
 import { previewPlan } from './reconcilers/tenant/plan-view.ts';
 import type { TenantSettings } from './reconcilers/tenant/settings.ts';
 import {
@@ -73,7 +74,7 @@ async function build(options: ResourceOptions): Promise<string> {
   const store = await openStore(options, database);
   const encryptionKeys = config.encryptionKeys ?? keys?.encryptionKeys ?? [];
   const vaultOver = (over: Pick<Database, 'db'>) =>
-    createVault({ database: over, keys: encryptionKeys, clock });
+    createVault({ database: { db: over.db, listen: database.listen }, keys: encryptionKeys, clock });
   const vault = vaultOver(database);
   const databases = openTenantDatabases(options, databaseUrl);
   const settings = settingsOf(config);
@@ -106,6 +107,7 @@ async function build(options: ResourceOptions): Promise<string> {
     resolveImage: (reference, signal) => resolveImage(fly, reference, signal),
     planTenant: (tenant, signal) =>
       previewPlan({ ...parts, digestUsedElsewhere: loop.digestUsedElsewhere }, tenant, signal),
+    ...tenantDoors({ ...options, database, databases, fly, vault }),
     probesOnly: config.role === 'controller',
   });
   cleanup.add('the API', () => api.close());

@@ -48,7 +48,7 @@ export interface Means {
 /** Undefined for a replica that acts on nothing. */
 export function openElection(options: ResourceOptions, means: Means): LoopOptions['acting'] {
   const { config, replica, clock, log, metrics } = options;
-  if (config.role === 'api') return undefined;
+  if (config.role === 'api' || !config.flyEnabled) return undefined;
   const backend = means.leases ?? openDatabaseLeases(options, means);
   const { database, store, fly, databases, vaultOver } = means;
   return {

@@ -1,6 +1,6 @@
 /**
  * How are store, queue, reconciler and Fly's feed tied into one control loop? Here wake-ups meet: changes of
- * specs, changes on Fly, machines that have settled. Each becomes a key and nothing more.
+ * specs and of secrets, changes on Fly, machines that have settled. Each becomes a key and nothing more.
  */
 import type { Logger } from 'pino';
 import type { Clock } from './clock.ts';
@@ -39,7 +39,13 @@ const CONCURRENCY = 64;
 /** A machine that has arrived usually lacks one look to be Ready: it goes before work that has not begun. */
 const NEARLY_DONE = PRIORITY.edit + 10;
 
-type TenantIndex = 'app' | 'digest' | 'shard';
+/**
+ * A deploy of the CLI sends secrets in two or three requests, one after the other: they reach the machine together,
+ * by one restart.
+ */
+const SECRETS_SETTLE_MS = 1_500;
+
+type TenantIndex = 'app' | 'digest' | 'shard' | 'uid';
 
 export interface LoopOptions {
   readonly store: TenantStore;
@@ -136,17 +142,24 @@ function createActing(
     const wish = wishFor(change, tenants.synced);
     if (wish !== undefined) controller.enqueue(change.key, wish);
   });
+  const wakeForSecrets = (uid: string): void => {
+    const wish = { priority: PRIORITY.edit, resetBackoff: true, afterMs: SECRETS_SETTLE_MS };
+    for (const { metadata } of tenants.byIndex('uid', uid)) controller.enqueue(tenantKey(metadata), wish);
+  };
+  let unwatchSecrets = (): void => undefined;
   work.bind(controller, (shard) => {
     for (const tenant of tenants.byIndex('shard', String(shard)))
       controller.enqueue(tenantKey(tenant.metadata), { ...firstWish(tenant), resetBackoff: true });
   });
   return {
     start() {
+      unwatchSecrets = options.vault.onChange(wakeForSecrets);
       elector.start();
       controller.start();
       feed.start();
     },
     async stop(deadlineMs) {
+      unwatchSecrets();
       await feed.stop();
       const { cut, stuck } = await controller.stop({ deadlineMs });
       if (cut.length > 0)
@@ -166,6 +179,7 @@ function createTenantInformer({ store, clock, log, metrics }: LoopOptions): Loop
     log,
     metrics,
     indexes: {
+      uid: ({ metadata }) => [metadata.uid],
       app: (tenant) => [appOf(tenant)],
       shard: ({ metadata }) => [String(shardOf(tenantKey(metadata)))],
       digest: ({ spec, status }) =>

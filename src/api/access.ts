@@ -8,14 +8,30 @@ import { z } from 'zod';
 import { standingOf } from '../accounts/standing.ts';
 import type { Tenant } from '../tenant/schema.ts';
 import type { Authenticator, Identity } from './auth.ts';
+import { LINK_TOKEN_PATTERN } from '../vault/links.ts';
 import type { ApiDependencies } from './dependencies.ts';
 import { parse } from './edge.ts';
 import { ApiError } from './errors.ts';
 
-/** A hook that lets in whoever has a valid token. */
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Bearer token of a credentials link, instead of an identity. Not checked yet: the route does that by using it. */
+    linkToken: string | undefined;
+  }
+  interface FastifyContextConfig {
+    /** True for a route that also takes the token of a credentials link as bearer. */
+    readonly takesLinkToken?: boolean;
+  }
+}
+
+/** A hook that lets in whoever has a valid token, or on some routes whoever brings that of a credentials link. */
 export function requireIdentity(auth: Authenticator) {
   return async (request: FastifyRequest): Promise<void> => {
-    request.identity = await auth.authenticate(request.headers.authorization);
+    const { authorization } = request.headers;
+    const bearer = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1] ?? '';
+    if (request.routeOptions.config.takesLinkToken === true && LINK_TOKEN_PATTERN.test(bearer))
+      request.linkToken = bearer;
+    else request.identity = await auth.authenticate(authorization);
   };
 }
 

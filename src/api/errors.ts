@@ -12,6 +12,7 @@ import {
   StoreError,
 } from '../store/store.ts';
 import type { Issue } from '../tenant/validation.ts';
+import { VaultError } from '../vault/seal.ts';
 
 interface Kind {
   readonly status: number;
@@ -30,6 +31,10 @@ export const ERRORS = {
   plan_limit: { status: 403, reason: 'Forbidden', title: 'The plan does not allow it' },
   not_found: { status: 404, reason: 'NotFound', title: 'There is nothing at this address' },
   tenant_not_found: { status: 404, reason: 'NotFound', title: 'There is no such tenant' },
+  secret_not_found: { status: 404, reason: 'NotFound', title: 'The tenant has no such secret' },
+  link_not_found: { status: 404, reason: 'NotFound', title: 'The link was used, or there never was one' },
+  revision_not_found: { status: 404, reason: 'NotFound', title: 'There is no such revision' },
+  domain_not_found: { status: 404, reason: 'NotFound', title: 'The tenant has no custom domain' },
   provider_not_found: { status: 404, reason: 'NotFound', title: 'Nobody can log in this way here' },
   checkout_not_found: { status: 404, reason: 'NotFound', title: 'There is no such checkout' },
   subscription_not_found: { status: 404, reason: 'NotFound', title: 'No subscription pays for it' },
@@ -40,6 +45,7 @@ export const ERRORS = {
   conflict: { status: 409, reason: 'Conflict', title: 'Somebody else changed the tenant meanwhile' },
   already_exists: { status: 409, reason: 'AlreadyExists', title: 'A tenant of this name exists' },
   invalid_state: { status: 409, reason: 'Conflict', title: 'Not possible as the tenant stands now' },
+  not_provisioned: { status: 409, reason: 'Conflict', title: 'What is needed for this is not there yet' },
   plan_limit_reached: { status: 409, reason: 'Conflict', title: 'The plan allows no more tenants' },
   already_subscribed: { status: 409, reason: 'Conflict', title: 'A subscription pays for it already' },
   expired: { status: 410, reason: 'Expired', title: 'This position is too old' },
@@ -51,9 +57,12 @@ export const ERRORS = {
     title: 'Not with this content type',
   },
   invalid: { status: 422, reason: 'Invalid', title: 'The tenant would not be valid' },
+  invalid_secret: { status: 422, reason: 'Invalid', title: 'This secret cannot be set' },
+  reserved_secret: { status: 422, reason: 'Invalid', title: 'Landlord or Fly sets this variable itself' },
   too_many_streams: { status: 429, reason: 'TooManyRequests', title: 'Too many open streams' },
   billing_refused: { status: 422, reason: 'Invalid', title: 'The payment provider refused it' },
   internal: { status: 500, reason: 'InternalError', title: 'A defect of this service' },
+  cloud_disabled: { status: 503, reason: 'ServiceUnavailable', title: 'This Landlord does not use Fly' },
   billing_disabled: { status: 503, reason: 'ServiceUnavailable', title: 'Nothing can be bought here' },
   unavailable: { status: 503, reason: 'ServiceUnavailable', title: 'Something needed cannot be reached' },
 } as const satisfies Record<string, Kind>;
@@ -98,6 +107,8 @@ export function toApiError(error: unknown): ApiError {
   if (error instanceof ConflictError) return new ApiError('conflict', error.message);
   if (error instanceof GoneError) return new ApiError('expired', error.message);
   if (error instanceof InvalidError) return new ApiError('invalid', error.message, { issues: error.issues });
+  if (error instanceof VaultError && error.kind === 'refused')
+    return new ApiError('invalid_secret', error.message);
   if (isOutage(error))
     return new ApiError('unavailable', 'cannot answer the request: the database is not available', {
       headers: { 'retry-after': '2' },

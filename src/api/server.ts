@@ -63,6 +63,7 @@ export function createServer(
   });
   app.decorate('routeTable', new Map());
   app.decorateRequest('identity', undefined);
+  app.decorateRequest('linkToken', undefined);
   app.decorateReply('streaming', false);
   app.setErrorHandler(answerError);
   app.setNotFoundHandler((request, reply) =>

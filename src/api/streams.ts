@@ -26,7 +26,7 @@ export interface Stream {
 }
 
 export interface StreamOptions {
-  readonly kind: 'watch' | 'events';
+  readonly kind: 'watch' | 'events' | 'logs';
   readonly contentType: string;
   /** The stream ends by itself after this long; the client comes back with its last position. */
   readonly lifetimeMs: number;
@@ -92,12 +92,11 @@ function openStreams(metrics: Registry): Gauge<'kind'> {
   if (known !== undefined) return known;
   const gauge = new Gauge({
     name: 'landlord_http_streams',
-    help: 'Open watches and event streams.',
+    help: 'Open watches, event streams and logs that are followed.',
     labelNames: ['kind'] as const,
     registers: [metrics],
   });
-  gauge.set({ kind: 'watch' }, 0);
-  gauge.set({ kind: 'events' }, 0);
+  for (const kind of ['watch', 'events', 'logs']) gauge.set({ kind }, 0);
   gauges.set(metrics, gauge);
   return gauge;
 }

@@ -19,7 +19,15 @@ export interface TenantDatabaseState {
   readonly databaseExists: boolean;
   /** Revision of the password that the role has now; undefined when the role is not there or not ours, or has none. */
   readonly passwordRevision?: number;
+  /** The role is in {@link EXTERNAL_GROUP}. */
+  readonly externalAccess?: boolean;
 }
+
+/**
+ * Group whose members may come from outside. PostgreSQL leaves the doors to pg_hba.conf, so the operator writes there
+ * `hostssl all +landlord_external all scram-sha-256`, and for everybody else only the machines' own network.
+ */
+export const EXTERNAL_GROUP = 'landlord_external';
 
 export interface TenantDatabases {
   /**
@@ -34,6 +42,8 @@ export interface TenantDatabases {
   create(uid: string, credentials: { password: string; passwordRevision: number }): Promise<void>;
   /** Sets the role's password and the revision in its comment, in one transaction. */
   setPassword(uid: string, credentials: { password: string; passwordRevision: number }): Promise<void>;
+  /** Lets the role into the group of those who may come from outside, or takes it out; safe to repeat. */
+  setExternalAccess(uid: string, allowed: boolean): Promise<void>;
   /** Drops database (ending its connections) and role; what is not there or not ours is left alone. */
   drop(uid: string): Promise<void>;
   /** What the tenant's machine connects with. Holds the password. */
@@ -60,6 +70,7 @@ interface Found {
   readonly role: 'absent' | 'ours' | 'foreign';
   readonly database: 'absent' | 'ours' | 'foreign';
   readonly passwordRevision: number | undefined;
+  readonly externalAccess: boolean;
 }
 
 const MARK = 'Made by Landlord';
@@ -134,6 +145,10 @@ function operations(options: TenantDatabasesOptions, db: Connection): TenantData
         if (database === 'ours') await finish(connection, name, credentials);
         else await writePassword(connection, name, credentials);
       }),
+    setExternalAccess: (uid, allowed) =>
+      alone('change the access to database', nameOf(uid), (connection) =>
+        writeAccess(connection, nameOf(uid), allowed),
+      ),
     drop: (uid) =>
       alone('drop database', nameOf(uid), async (connection) => {
         const name = nameOf(uid);
@@ -144,8 +159,12 @@ function operations(options: TenantDatabasesOptions, db: Connection): TenantData
   };
 }
 
-function stateOf({ role, database, passwordRevision }: Found): TenantDatabaseState {
-  const state = { roleExists: role === 'ours', databaseExists: database === 'ours' };
+function stateOf({ role, database, passwordRevision, externalAccess }: Found): TenantDatabaseState {
+  const state = {
+    roleExists: role === 'ours',
+    databaseExists: database === 'ours',
+    ...(externalAccess && { externalAccess }),
+  };
   return passwordRevision === undefined ? state : { ...state, passwordRevision };
 }
 
@@ -155,9 +174,14 @@ async function look(connection: Connection, name: string): Promise<Found> {
     role: boolean;
     database: boolean;
     owned: boolean | null;
+    external: boolean;
   }>`
     SELECT shobj_description(r.oid, 'pg_authid') AS mark, r.oid IS NOT NULL AS role,
-      d.oid IS NOT NULL AS database, d.datdba = r.oid AS owned
+      d.oid IS NOT NULL AS database, d.datdba = r.oid AS owned,
+      EXISTS (
+        SELECT FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
+        WHERE m.member = r.oid AND g.rolname = ${EXTERNAL_GROUP}
+      ) AS external
     FROM (SELECT ${name}::name AS name) AS wanted
     LEFT JOIN pg_roles r ON r.rolname = wanted.name
     LEFT JOIN pg_database d ON d.datname = wanted.name`.execute(connection);
@@ -169,7 +193,26 @@ async function look(connection: Connection, name: string): Promise<Found> {
     role: row?.role !== true ? 'absent' : ours ? 'ours' : 'foreign',
     database: row?.database !== true ? 'absent' : ours && row.owned === true ? 'ours' : 'foreign',
     passwordRevision: revision === undefined ? undefined : Number(revision),
+    externalAccess: ours && row?.external === true,
   };
+}
+
+async function writeAccess(connection: Connection, name: string, allowed: boolean): Promise<void> {
+  const { role, externalAccess } = await look(connection, name);
+  if (role === 'foreign') throw foreign('role', name);
+  if (role === 'absent') throw new DatabaseError('its role does not exist', { kind: 'refused' });
+  if (externalAccess === allowed) return;
+  if (allowed) await makeGroup(connection);
+  const [verb, word] = allowed ? ['GRANT', 'TO'] : ['REVOKE', 'FROM'];
+  await run(connection, `${verb} ${quote(EXTERNAL_GROUP)} ${word} ${quote(name)}`);
+}
+
+/** Nobody logs in as the group. Two callers may make it at once. */
+function makeGroup(connection: Connection): Promise<void> {
+  return run(
+    connection,
+    `DO $$ BEGIN CREATE ROLE ${quote(EXTERNAL_GROUP)} NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$`,
+  );
 }
 
 /** Role and mark in one transaction: there is never a role of ours without the mark. It has no password yet. */

@@ -3,7 +3,7 @@
  * things apart: ours, nobody's (404), somebody else's (403, NameTaken).
  */
 import { z } from 'zod';
-import { json, nothing, type Transport } from './call.ts';
+import { json, nothing, type Call, type Transport } from './call.ts';
 import { appSchema, listOf, wire } from './decode.ts';
 import type { FlyApps } from './fly.ts';
 import { PACE, type Rate } from './limiter.ts';
@@ -12,6 +12,7 @@ import { PACE, type Rate } from './limiter.ts';
 const DELETE_RATE: Rate = { perSecond: (100 / 60) * PACE, burst: 10 };
 
 const appsSchema = wire<{ apps: z.infer<typeof appSchema>[] }>({ apps: listOf(appSchema) });
+const tokenSchema = wire<{ token: string }>({ token: z.string().min(1) });
 const createdSchema = wire<{ id: string }>({ id: z.string() });
 
 export function createApps(transport: Transport, { orgSlug }: { orgSlug: string }): FlyApps {
@@ -68,5 +69,20 @@ export function createApps(transport: Transport, { orgSlug }: { orgSlug: string 
         },
         signal,
       ),
+    createDeployToken: (app, { expiryMs }, signal) => transport(deployTokenCall(app, expiryMs), signal),
+  };
+}
+
+function deployTokenCall(app: string, expiryMs: number): Call<string> {
+  return {
+    operation: 'App_create_deploy_token',
+    subject: ['create', 'deploy token of app', app],
+    method: 'POST',
+    path: ['apps', app, 'deploy_token'],
+    // Go's duration text; without it the token would be good for twenty years.
+    body: { expiry: `${Math.ceil(expiryMs / 1_000)}s` },
+    limit: { id: app },
+    confidential: true,
+    decode: (answer) => json(tokenSchema)(answer).token,
   };
 }

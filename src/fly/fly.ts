@@ -38,6 +38,15 @@ export interface FlyApps {
   create(request: { name: string; network?: string }, signal: AbortSignal): Promise<{ id: string }>;
   /** Deletes the app and all in it. An app that is not there is success. */
   delete(app: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Mints a token that is good for this one app and ends after `expiryMs`: the narrowest that Fly has. As Fly prints
+   * it, with its scheme word.
+   */
+  createDeployToken(
+    app: string,
+    options: { readonly expiryMs: number },
+    signal: AbortSignal,
+  ): Promise<string>;
 }
 
 export interface FlyMachines {

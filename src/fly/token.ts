@@ -18,6 +18,19 @@ const MACAROON = /^(?:fm2|fm1r|fm1a)_/;
  * macaroons, together, as `FlyV1`; anything else is a `Bearer` token.
  */
 export function credentialsOf(token: string): Credentials {
+  const { secret, macaroons } = sorted(token);
+  return {
+    authorization: `${macaroons ? 'FlyV1' : 'Bearer'} ${secret}`,
+    basic: `Basic ${Buffer.from(`x:${secret}`, 'utf8').toString('base64')}`,
+  };
+}
+
+/** A token as the password of `docker login`: user `x`, no scheme word. */
+export function registryPassword(token: string): string {
+  return sorted(token).secret;
+}
+
+function sorted(token: string): { readonly secret: string; readonly macaroons: boolean } {
   const tokens = token
     .trim()
     .replace(SCHEME_WORD, '')
@@ -25,9 +38,8 @@ export function credentialsOf(token: string): Credentials {
     .map((part) => part.trim())
     .filter((part) => part !== '');
   const macaroons = tokens.filter((part) => MACAROON.test(part));
-  const secret = (macaroons.length > 0 ? macaroons : tokens).join(',');
   return {
-    authorization: `${macaroons.length > 0 ? 'FlyV1' : 'Bearer'} ${secret}`,
-    basic: `Basic ${Buffer.from(`x:${secret}`, 'utf8').toString('base64')}`,
+    secret: (macaroons.length > 0 ? macaroons : tokens).join(','),
+    macaroons: macaroons.length > 0,
   };
 }

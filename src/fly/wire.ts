@@ -201,6 +201,7 @@ export interface WireCertificate {
 }
 
 export interface WireCertificateDetail extends WireCertificate {
+  certificates?: { source?: string; status?: string; created_at?: string; expires_at?: string }[];
   dns_requirements?: {
     a?: string[];
     aaaa?: string[];

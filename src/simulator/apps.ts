@@ -131,12 +131,3 @@ export function removeApp(moment: Moment, app: AppRecord): void {
   for (const id of Object.keys(app.machines)) moment.observer.machineChanged?.(id);
   changed(moment, app);
 }
-
-const tokenBody = z.object({ expiry: z.string().optional() });
-
-/** A token for the app alone. The simulator accepts any token, so the text only has to look right. */
-export function createDeployToken(moment: Moment, call: Call): Answer {
-  const app = appOf(moment, call, { write: true });
-  parseBody(tokenBody, call);
-  return ok({ token: `FlyV1 fm2_${app.id}${opaqueId(moment.state)}${opaqueId(moment.state)}` });
-}

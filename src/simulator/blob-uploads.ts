@@ -6,6 +6,7 @@ import { createHash, randomUUID, type Hash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Answer } from './call.ts';
 import { writeAnswer } from './http.ts';
+import type { Refusal } from './refusal.ts';
 
 export interface BlobUploads {
   /** Answers one request to a blob path. */
@@ -38,7 +39,10 @@ function problem(status: number, code: string): Answer {
   return { status, json: { errors: [{ code, message: code.toLowerCase().replaceAll('_', ' ') }] } };
 }
 
-export function createBlobUploads(): BlobUploads {
+/** `refusalOf` tells why a token is not good for a repository. */
+export function createBlobUploads(options: {
+  readonly refusalOf: (authorization: string, repository: string) => Refusal | undefined;
+}): BlobUploads {
   const uploads = new Map<string, Upload>();
 
   function begin(): [string, Upload] {
@@ -76,6 +80,9 @@ export function createBlobUploads(): BlobUploads {
     if (message.headers.authorization === undefined) {
       return { status: 401, headers: { 'www-authenticate': 'Basic realm="registry"' } };
     }
+    const refusal = options.refusalOf(message.headers.authorization, repository);
+    if (refusal !== undefined)
+      return problem(refusal.status, refusal.status === 401 ? 'UNAUTHORIZED' : 'DENIED');
     if (id === undefined) return problem(404, 'BLOB_UNKNOWN');
     const place = `/v2/${repository}/blobs`;
     if (message.method === 'POST' && id === '') return receive(message, place, begin());

@@ -4,7 +4,7 @@
  * asked for. Below stand the operations that other hosts of the platform answer.
  */
 import { createAddress, deleteAddress, listAddresses } from './addresses.ts';
-import { createApp, createDeployToken, deleteApp, listApps, showApp } from './apps.ts';
+import { createApp, deleteApp, listApps, showApp } from './apps.ts';
 import type { Handler } from './call.ts';
 import {
   checkCertificate,
@@ -28,6 +28,7 @@ import { listRegions, showCurrentToken } from './platform.ts';
 import type { LimitClass } from './rate-limits.ts';
 import { deleteManifest, listTags, pingRegistry, putManifest, showManifest } from './registry.ts';
 import { createSecret, deleteSecret, listSecrets, showSecret, updateSecrets } from './secrets.ts';
+import { createDeployToken } from './tokens.ts';
 import {
   createVolume,
   deleteVolume,

@@ -1,9 +1,11 @@
 /**
  * What does Fly tell about itself? Its regions, and what the caller's token is good for.
  */
-import { ok, type Answer } from './call.ts';
+import { ok, type Answer, type Call } from './call.ts';
 import type { Moment } from './moment.ts';
 import { NEAREST_REGION, regions } from './regions.ts';
+import { own } from './state.ts';
+import { limitsOf } from './tokens.ts';
 
 /** The organisation that is there before anybody made an app in another one. */
 export const DEFAULT_ORG = 'systemprompt';
@@ -22,8 +24,19 @@ export function listRegions(): Answer {
   return ok({ nearest: NEAREST_REGION, regions: rows });
 }
 
-/** Any token is good here, for every organisation that there is. */
-export function showCurrentToken(moment: Moment): Answer {
+/** A deploy token is good for its app, any other token for every organisation that there is. */
+export function showCurrentToken(moment: Moment, call: Call): Answer {
+  const limits = limitsOf(call.headers.authorization ?? '');
+  if (limits !== undefined) {
+    const org = own(moment.state.apps, limits.app)?.org ?? DEFAULT_ORG;
+    const token = {
+      token_id: `simulated-${limits.app}`,
+      org_slug: org,
+      organization: org,
+      apps: [limits.app],
+    };
+    return ok({ tokens: [token] });
+  }
   const orgs = new Set([
     DEFAULT_ORG,
     ...Object.values(moment.state.apps).flatMap((app) => (app.foreign ? [] : [app.org])),

@@ -15,6 +15,7 @@ import { DEFAULT_ORG } from './platform.ts';
 import { smallManifest, storeManifest } from './registry.ts';
 import { own } from './state.ts';
 import { openStateFile } from './state-file.ts';
+import { refusalOfToken } from './tokens.ts';
 import { createWorld, type World, type WorldOptions } from './world.ts';
 
 export interface SimulatorServerOptions extends Omit<WorldOptions, 'state' | 'observer'> {
@@ -87,7 +88,14 @@ function createResponder(parts: {
   clock: Clock;
 }): (message: IncomingMessage, response: ServerResponse) => Promise<void> {
   const { world, exchange, clock } = parts;
-  const uploads = createBlobUploads();
+  const uploads = createBlobUploads({
+    refusalOf: (authorization, repository) =>
+      refusalOfToken(world.at(clock.now()), {
+        authorization,
+        operation: 'Registry_blob_upload',
+        app: repository.split('/')[0],
+      }),
+  });
 
   return async (message, response) => {
     if (isBlobPath(message.url ?? '')) {

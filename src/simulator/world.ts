@@ -18,6 +18,7 @@ import { NEAREST_REGION } from './regions.ts';
 import { appNameOf, identifierOf, routeOf, type Route, type SimulatedRequest } from './routes.ts';
 import { emptyState, type WorldState } from './state.ts';
 import { createTimekeeper, type Timekeeper } from './timekeeper.ts';
+import { refusalOfToken } from './tokens.ts';
 
 /** Fly's proxy looks for idle machines "every few minutes". */
 const AUTOSTOP_EVERY_MS = 3 * 60_000;
@@ -78,11 +79,18 @@ function settingsOf(options: WorldOptions): WorldSettings {
 /** Why the call is not let in: no credential, no such thing, or too often. */
 function refusedAtTheDoor(
   moment: Moment,
-  call: { request: SimulatedRequest; route: Route | undefined; identifier: string },
+  call: {
+    request: SimulatedRequest;
+    route: Route | undefined;
+    app: string | undefined;
+    identifier: string;
+  },
 ): Refusal | undefined {
-  const { request, route, identifier } = call;
-  if ((request.headers.authorization ?? '') === '')
-    return new Refusal(401, 'unauthorized: no token was sent');
+  const { request, route, app, identifier } = call;
+  const { authorization = '' } = request.headers;
+  if (authorization === '') return new Refusal(401, 'unauthorized: no token was sent');
+  const limited = refusalOfToken(moment, { authorization, operation: route?.operation ?? '', app });
+  if (limited !== undefined) return limited;
   if (route === undefined) return new Refusal(404, 'not found');
   if (route.simulated === undefined) return new Refusal(501, `not simulated: ${route.operation}`);
   const { limit = 'action' } = route.simulated;
@@ -111,7 +119,7 @@ function enter(moment: Moment, calls: CallLog, request: SimulatedRequest): Arriv
   const refused =
     hit !== undefined && isWithoutEffect(hit.kind)
       ? undefined
-      : refusedAtTheDoor(moment, { request, route, identifier });
+      : refusedAtTheDoor(moment, { request, route, app, identifier });
   const latencyMs = drawMs(moment, refused === undefined ? (route?.simulated?.latency ?? 'read') : 'read');
   const logged = calls.add({
     operation,

@@ -98,6 +98,10 @@ export const specSchema = z.strictObject({
     .max(20)
     .default([])
     .describe('Custom hostnames beside the built-in one. Each gets a certificate.'),
+  externalDatabaseAccess: z
+    .boolean()
+    .optional()
+    .describe("Whether the tenant's database may be reached from outside, with the tenant's own password."),
   adopt: z
     .strictObject({ app: dnsLabel.describe('Name of the existing app on Fly.') })
     .optional()

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { sql, type Transaction } from 'kysely';
+import type { Links } from './links.ts';
 import type { Sealer } from './seal.ts';
 import { JWT_SECRET, PASSWORD, SECRETS_CHANNEL, type VaultTables } from './tables.ts';
 
@@ -18,19 +19,21 @@ export interface LockedSecrets {
   put(name: string, value: string | null): Promise<void>;
   /** A new database password, unless a request at least as new was served. */
   rotate(requestedAt: string): Promise<void>;
-  /** Writes the counters and wakes who must know. Must be called last. */
-  finish(): Promise<void>;
+  /** Writes the counters; a new password gets a new link. `wake`: tells the loop. Must be called last. */
+  finish(options: { readonly wake: boolean }): Promise<void>;
 }
 
 /** Locks the tenant's row until the transaction ends, and makes the row and what is generated if it is missing. */
 export async function lockSecrets(options: {
   readonly transaction: Transaction<VaultTables>;
   readonly sealer: Sealer;
+  readonly links: Links;
   readonly uid: string;
   readonly now: number;
 }): Promise<LockedSecrets> {
   const { transaction, sealer, uid } = options;
   const counters = await lockCounters(transaction, uid);
+  const passwordBefore = counters.passwordRevision;
   const values = await openAll(options);
   let changed = false;
 
@@ -55,7 +58,7 @@ export async function lockSecrets(options: {
       const sealed = { key_id: sealer.keyId, ciphertext, changed_at: new Date(options.now) };
       await transaction
         .insertInto('vault_secrets')
-        .values({ uid, name, ...sealed })
+        .values({ uid, name, ...sealed, created_at: sealed.changed_at })
         .onConflict((conflict) => conflict.columns(['uid', 'name']).doUpdateSet(sealed))
         .execute();
     },
@@ -66,8 +69,10 @@ export async function lockSecrets(options: {
       counters.passwordRevision += 1;
       await locked.put(PASSWORD, randomText(PASSWORD_BYTES));
     },
-    async finish() {
+    async finish({ wake }) {
       if (!changed) return;
+      if (counters.passwordRevision !== passwordBefore)
+        await options.links.issue(transaction, uid, options.now);
       await transaction
         .updateTable('vault_tenants')
         .set({
@@ -77,7 +82,7 @@ export async function lockSecrets(options: {
         })
         .where('uid', '=', uid)
         .execute();
-      await sql`SELECT pg_notify(${SECRETS_CHANNEL}, ${uid})`.execute(transaction);
+      if (wake) await sql`SELECT pg_notify(${SECRETS_CHANNEL}, ${uid})`.execute(transaction);
     },
   };
 

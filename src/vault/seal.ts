@@ -28,6 +28,13 @@ export interface Sealer {
 /** Its message names the secret, never its value. */
 export class VaultError extends Error {
   override readonly name = 'VaultError';
+  /** `refused`: the caller asked for what is not allowed. `broken`: keys and ciphertexts do not fit. */
+  readonly kind: 'refused' | 'broken';
+
+  constructor(message: string, kind: 'refused' | 'broken' = 'broken') {
+    super(message);
+    this.kind = kind;
+  }
 }
 
 const KEY_BYTES = 32;

@@ -1,4 +1,4 @@
-/** How do secrets look as rows? The types of migrations/0002_vault.sql, and the names that have a meaning. */
+/** How do secrets look as rows? The types of the vault's tables in migrations/, and the names that have a meaning. */
 import type { Kysely } from 'kysely';
 
 // Type aliases, because kysely asks for types with an index signature, which an interface does not have.
@@ -15,7 +15,15 @@ export type VaultTables = {
     readonly name: string;
     readonly key_id: string;
     readonly ciphertext: string;
+    readonly created_at: Date;
     readonly changed_at: Date;
+  };
+  readonly vault_links: {
+    readonly uid: string;
+    readonly token_hash: Buffer;
+    readonly key_id: string;
+    readonly nonce: string;
+    readonly issued_at: Date;
   };
 };
 

@@ -1,7 +1,7 @@
 /**
- * Which secrets does a tenant have, and which of them has Fly already received? Values are encrypted at rest
- * and leave only through `reveal`, which only the loop's act stage calls. Every change bumps a revision, and
- * desired state is the spec and that revision.
+ * Which secrets does a tenant have, and which of them has Fly already received? Values are encrypted at rest and
+ * leave only through `reveal` and `redeem`: for the loop, and for the owner who is given the credentials. Every change
+ * bumps a revision, and desired state is the spec and that revision.
  */
 
 /** What was last set on Fly for a tenant. */
@@ -36,6 +36,13 @@ export interface RevealedSecrets {
   readonly values: Readonly<Record<string, string>>;
 }
 
+/** What may be known of one secret of the owner without opening it. */
+export interface SecretRecord {
+  readonly name: string;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
 export interface Vault {
   /** Undefined when nothing was ever generated for the tenant. */
   describe(uid: string): Promise<VaultState | undefined>;
@@ -46,7 +53,22 @@ export interface Vault {
   /** Sets and (with null) removes secrets of the owner. Does nothing when nothing differs. */
   set(uid: string, values: Readonly<Record<string, string | null>>): Promise<VaultState>;
   reveal(uid: string): Promise<RevealedSecrets | undefined>;
+  /**
+   * Calls back with the uid of every tenant whose owner has changed secrets, in whatever process, until the returned
+   * function is called. A call may be lost: it is a wake-up and nothing more.
+   */
+  onChange(wake: (uid: string) => void): () => void;
   recordApplied(uid: string, applied: AppliedSecrets): Promise<void>;
   /** Removes everything of the tenant. */
   forget(uid: string): Promise<void>;
+}
+
+/** What an owner may ask of them beside, through a door. */
+export interface OwnersVault extends Vault {
+  /** The owner's own secrets, sorted by name. */
+  list(uid: string): Promise<SecretRecord[]>;
+  /** Token of the one-time link to the credentials while it waits to be used; every new password gets a new one. */
+  link(uid: string): Promise<string | undefined>;
+  /** Uses the link up, and opens the secrets of that moment. Undefined when the token is not, or no longer, the one. */
+  redeem(uid: string, token: string): Promise<RevealedSecrets | undefined>;
 }

@@ -1,7 +1,8 @@
 /**
- * The API on a real PostgreSQL, for one test file. What lies outside (the registry, the planner, the health of the
- * process) is a plain variable of the harness; time stands still until a test moves it.
+ * The API on a real PostgreSQL and a simulated Fly, for one test file. What lies outside (the registry, the planner,
+ * the health of the process) is a plain variable of the harness; time stands still until a test moves it.
  */
+import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import { pino } from 'pino';
@@ -11,10 +12,17 @@ import { createApi } from '../../src/api/api.ts';
 import { createAuthenticator } from '../../src/api/auth.ts';
 import type { HealthView, PlanView } from '../../src/api/dependencies.ts';
 import { systemClock } from '../../src/clock.ts';
+import { createFly } from '../../src/fly/client.ts';
+import type { Fly } from '../../src/fly/fly.ts';
+import { createPlatform } from '../../src/platform.ts';
+import { createSimulatorServer, type SimulatorServer } from '../../src/simulator/server.ts';
 import { connect, type Database } from '../../src/database/connection.ts';
 import { createPostgresStore } from '../../src/store/postgres/postgres-store.ts';
+import { createRevisionStore, type RevisionStore } from '../../src/store/revisions.ts';
 import type { EventStore, Survey, TenantStore } from '../../src/store/store.ts';
 import type { Tenant, TenantStatus } from '../../src/tenant/schema.ts';
+import { createVault } from '../../src/vault/postgres-vault.ts';
+import type { OwnersVault } from '../../src/vault/vault.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
 import { signToken } from '../support/tokens.ts';
@@ -65,6 +73,12 @@ export interface Harness {
   readonly api: FastifyInstance;
   readonly store: TenantStore;
   readonly events: EventStore;
+  readonly revisions: RevisionStore;
+  readonly vault: OwnersVault;
+  readonly fly: Fly;
+  readonly simulator: SimulatorServer;
+  /** A call of the simulator's control surface. */
+  control(method: string, path: string, body?: object): Promise<void>;
   readonly accounts: Accounts;
   readonly database: Database;
   readonly survey: Survey;
@@ -101,6 +115,7 @@ export async function openHarness(
     random?: () => number;
     /** Instead of a database of the test's own. */
     databaseUrl?: string;
+    cloudEnabled?: boolean;
     providers?: AccountOptions['providers'];
     billing?: AccountOptions['billing'];
     /** Verified addresses of operators. */
@@ -126,6 +141,27 @@ export async function openHarness(
     plan: { generation: 1, steps: [], waits: [], problems: [], converged: true },
     health: async () => ({ healthy: true, checks: [{ name: 'database', healthy: true }] }),
   };
+  const revisions = createRevisionStore({ database, clock });
+  const vault = createVault({ database, keys: [{ id: 'test', key: randomBytes(32) }], clock });
+  // Fly lives in the time of the test, where nothing refills a rate limit; its client times out in real time.
+  // Its proxy never looks for idle machines, so that it has no timers which tests would count.
+  const simulator = await createSimulatorServer({
+    clock,
+    latency: 0,
+    rateLimits: false,
+    autostopEveryMs: 0,
+    apps: ['images'],
+  });
+  const { url: flyUrl } = simulator;
+  const fly = createFly({
+    apiUrl: flyUrl,
+    registryUrl: flyUrl,
+    logsUrl: flyUrl,
+    prometheusUrl: `${flyUrl}/prometheus`,
+    token: 'any',
+    orgSlug: 'systemprompt',
+    clock: systemClock,
+  });
   const ask =
     <T>(answer: () => T) =>
     async () => {
@@ -152,6 +188,14 @@ export async function openHarness(
     maskedDatabaseUrl: (uid) => `postgresql://${uid}:********@db.example.com/${uid}`,
     store: stores.tenants,
     events: stores.events,
+    revisions,
+    vault,
+    platform: createPlatform({ fly, sharedRegistryApp: 'images' }),
+    databaseUrls: (uid, password) => ({
+      internal: `postgresql://sp_${uid}:${password}@db.internal/sp_${uid}`,
+      external: `postgresql://sp_${uid}:${password}@db.example.com/sp_${uid}?sslmode=require`,
+    }),
+    cloudEnabled: options.cloudEnabled ?? true,
     auth: createAuthenticator({
       key: { kind: 'secret', secret: SECRET },
       issuer: 'landlord',
@@ -188,6 +232,20 @@ export async function openHarness(
     api,
     store: stores.tenants,
     events: stores.events,
+    revisions,
+    vault,
+    fly,
+    simulator,
+    async control(method, path, body) {
+      const response = await fetch(`${flyUrl}/_simulator${path}`, {
+        method,
+        ...(body !== undefined && {
+          body: JSON.stringify(body),
+          headers: { 'content-type': 'application/json' },
+        }),
+      });
+      if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    },
     accounts,
     database,
     survey: stores.survey,
@@ -222,6 +280,8 @@ export async function openHarness(
     compact: () => stores.compact(),
     async close() {
       await api.close();
+      await fly.close();
+      await simulator.close();
       await stores.close();
       await (testDatabase?.drop() ?? database.close());
     },

@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { createTenantDatabases } from '../../src/database/tenant-databases.ts';
+import { createTenantDatabases, EXTERNAL_GROUP } from '../../src/database/tenant-databases.ts';
 import { administer, silentLog } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -117,6 +117,33 @@ describe.each([
     expect(await databases.describe(uid)).toEqual({ ...made, passwordRevision: 2 });
     expect(await asTenant('SELECT 1 AS one', nextPassword)).toEqual([{ one: 1 }]);
     await expect(asTenant('SELECT 1')).rejects.toMatchObject({ code: '28P01' });
+  });
+
+  it('lets the role into the group of those who may come from outside, and takes it out again', async () => {
+    await databases.create(uid, first);
+    // Whoever administers tenants has made the group; in this suite an earlier case may have, as somebody else.
+    await administer(
+      `DO $$ BEGIN CREATE ROLE ${EXTERNAL_GROUP} NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$`,
+    );
+    if (attributes !== '') await administer(`GRANT ${EXTERNAL_GROUP} TO ${admin} WITH ADMIN OPTION`);
+    const isMember = async (): Promise<unknown> =>
+      (await administer(`SELECT pg_has_role('${name}', '${EXTERNAL_GROUP}', 'member') AS member`))[0]?.[
+        'member'
+      ];
+    for (const _ of [1, 2]) await databases.setExternalAccess(uid, true);
+    expect(await isMember()).toBe(true);
+    expect(await databases.describe(uid)).toEqual({ ...made, externalAccess: true });
+    await databases.setPassword(uid, second);
+    expect(await databases.describe(uid)).toMatchObject({ passwordRevision: 2, externalAccess: true });
+    for (const _ of [1, 2]) await databases.setExternalAccess(uid, false);
+    expect(await isMember()).toBe(false);
+    expect(await databases.describe(uid)).toEqual({ ...made, passwordRevision: 2 });
+  });
+
+  it('gives no access to a role that is not there or not ours', async () => {
+    await expect(databases.setExternalAccess(uid, true)).rejects.toThrow('its role does not exist');
+    await administer(`CREATE ROLE ${name}`);
+    await expect(databases.setExternalAccess(uid, true)).rejects.toThrow('was not made by Landlord');
   });
 
   it('makes one of each when several come at once', async () => {

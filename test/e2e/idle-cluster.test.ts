@@ -28,8 +28,8 @@ await describeOnCluster('two idle replicas on a cluster', () => {
   let house: ClusterHouse;
   beforeAll(async () => {
     house = await createClusterHouse({ simulator: { SIMULATOR_LATENCY: '0.1' } });
-    await seedImage(house.simulator.url, 'systemprompt-images', 'hello');
-    await Promise.all([house.startReplica(), house.startReplica()]);
+    await seedImage(house.replicas.simulator.url, 'systemprompt-images', 'hello');
+    await Promise.all([house.replicas.start(), house.replicas.start()]);
   }, 180_000);
   afterAll(() => house.stop());
 

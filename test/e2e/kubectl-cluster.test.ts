@@ -16,8 +16,8 @@ await describeOnCluster('kubectl against a cluster', () => {
   beforeAll(async () => {
     // As against the daemon alone: a fifth of Fly's time is as good a proof.
     house = await createClusterHouse({ simulator: { SIMULATOR_LATENCY: '0.2' } });
-    await seedImage(house.simulator.url, 'systemprompt-images', 'hello');
-    await house.startReplica();
+    await seedImage(house.replicas.simulator.url, 'systemprompt-images', 'hello');
+    await house.replicas.start();
     kubectl = await createKubectl(house.cluster.adminKubeconfig);
   }, 120_000);
   afterAll(async () => {
@@ -25,7 +25,7 @@ await describeOnCluster('kubectl against a cluster', () => {
     await kubectl.remove();
   });
 
-  tellKubectlStories(() => ({ kubectl, simulatorUrl: house.simulator.url }));
+  tellKubectlStories(() => ({ kubectl, simulatorUrl: house.replicas.simulator.url }));
 
   it('was served by the daemon without a call that it has no right to', async () => {
     const ours = await house.requests();

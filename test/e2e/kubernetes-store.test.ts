@@ -28,7 +28,7 @@ await describeOnCluster('the daemon on a cluster', () => {
 
   beforeAll(async () => {
     house = await createClusterHouse({ simulator: { SIMULATOR_LATENCY: '0.1' } });
-    daemon = await house.startReplica({ NODE_OPTIONS: `--import=${TELL_IMPORTS}` });
+    daemon = await house.replicas.start({ NODE_OPTIONS: `--import=${TELL_IMPORTS}` });
   });
   afterAll(() => house.stop());
 
@@ -132,7 +132,7 @@ await describeOnCluster('the daemon on a cluster', () => {
       const database = await createTestDatabase();
       const other = await startDaemon({
         stateDir: folder,
-        simulatorUrl: house.simulator.url,
+        simulatorUrl: house.replicas.simulator.url,
         env: { NODE_OPTIONS: `--import=${TELL_IMPORTS}`, DATABASE_URL: database.url },
       });
       try {

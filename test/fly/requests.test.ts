@@ -50,6 +50,14 @@ async function exchange<T>(
 }
 
 describe('apps', () => {
+  test('have deploy tokens, which always end', async () => {
+    const { request, body, result } = await exchange({ body: { token: 'FlyV1 fm2_abc' } }, (f) =>
+      f.apps.createDeployToken('images', { expiryMs: 3_600_000 }, signal),
+    );
+    expect([request, body]).toEqual(['POST /v1/apps/images/deploy_token', { expiry: '3600s' }]);
+    expect(result).toBe('FlyV1 fm2_abc');
+  });
+
   test('are listed by organisation, and none is not an error', async () => {
     const { request, result } = await exchange({ body: { total_apps: 0, apps: null } }, (f) =>
       f.apps.list(signal),

@@ -83,7 +83,8 @@ async function dieEverywhere(when: Death['when']): Promise<void> {
   const failures = await inParallel(deaths, WIDTH, async (death) => {
     const { lived, died } = await mortalLife(death);
     if (!died) survived.push(death);
-    expect(lived).toEqual(undisturbed);
+    // The message is what is left of it: the values belong in it.
+    expect(lived, JSON.stringify({ lived, undisturbed })).toEqual(undisturbed);
   });
   expect(failures).toEqual([]);
   // How often something that is on its way is asked for again differs from life to life; that it is asked for does not.

@@ -21,7 +21,7 @@ import { ConflictError, type EventStore, type StoredEvent, type TenantStore } fr
 import { databaseName, FINALIZER } from '../../src/tenant/names.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
 import { createVault } from '../../src/vault/postgres-vault.ts';
-import type { Vault } from '../../src/vault/vault.ts';
+import type { OwnersVault } from '../../src/vault/vault.ts';
 import type { AppView } from '../invariants/holdings.ts';
 import { createTestDatabase, silentLog, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
@@ -59,7 +59,7 @@ export interface Harness {
   readonly store: TenantStore;
   readonly events: EventStore;
   readonly fly: Fly;
-  readonly vault: Vault;
+  readonly vault: OwnersVault;
   readonly simulator: SimulatorServer;
   readonly clock: Clock;
   loop: Loop;

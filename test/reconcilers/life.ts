@@ -22,7 +22,7 @@ function stations(name: string): readonly Station[] {
   const at = '2030-01-01T00:00:00Z';
   return [
     { spec: { image: IMAGE }, phase: 'running' },
-    { spec: { restartedAt: at, credentialsRotatedAt: at }, phase: 'running' },
+    { spec: { restartedAt: at, credentialsRotatedAt: at, externalDatabaseAccess: true }, phase: 'running' },
     { spec: { memoryMb: 1024, volumeGb: 3, hostnames: [`second.${name}.test`] }, phase: 'running' },
     { spec: { state: 'Suspended' }, phase: 'suspended' },
     { spec: { state: 'Running' }, phase: 'running' },

@@ -24,10 +24,10 @@ export interface Mortal {
 /** Everything that changes nothing. What is not named here is taken for a write, so that none can be forgotten. */
 const READS = new Set([
   ...['get', 'getByUid', 'list', 'listAddresses', 'wait', 'getLease', 'getMetadata', 'events', 'resolve'],
-  ...['describe', 'reveal'],
+  ...['describe', 'reveal', 'list', 'link'],
 ]);
 /** The daemon's eyes, which tell nobody what it does; they end with the loop that they belong to. */
-const UNTOUCHED = new Set(['store.list', 'store.watch', 'databases.url', 'fly.close']);
+const UNTOUCHED = new Set(['store.list', 'store.watch', 'vault.onChange', 'databases.url', 'fly.close']);
 const READ_ROOMS = new Set(['fly.organisation', 'fly.telemetry']);
 
 export function mortal(parts: LoopParts, death?: Death): Mortal {

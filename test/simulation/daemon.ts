@@ -154,6 +154,8 @@ function vaultOverWire({ process, wire, vault, onRemoval }: DaemonParts, mayAct:
         onRemoval('vault.forget', uid);
         vault.forget(uid);
       }),
+    // Every wake is lost here, as any may be: what the owner has set is found by the sweep.
+    onChange: () => () => undefined,
   };
 }
 
@@ -171,6 +173,8 @@ function databasesOverWire(
     create: (uid, credentials) => alone('create', uid, (share) => databases.create(uid, credentials, share)),
     setPassword: (uid, credentials) =>
       alone('setPassword', uid, (share) => databases.setPassword(uid, credentials, share)),
+    setExternalAccess: (uid, allowed) =>
+      alone('setExternalAccess', uid, (share) => databases.setExternalAccess(uid, allowed, share)),
     drop: (uid) =>
       alone('drop', uid, (share) => {
         onRemoval('databases.drop', uid);

@@ -1,7 +1,7 @@
 /**
- * People use a daemon that is killed again and again. Each tenant has a script of its own (created, deployed,
- * restarted, suspended, scaled, deleted) that goes on whatever happens to the daemon, while the daemon dies by
- * SIGKILL at random moments. Afterwards it is left alone, and then everything must be as the specs say.
+ * People use daemons to which something happens again and again. Each tenant has a script of its own (created, deployed,
+ * restarted, suspended, scaled, deleted) that goes on whatever happens, while at random moments a daemon is killed or
+ * stands still, and what they stand on breaks. Afterwards all is left alone, and then everything must be as the specs say.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { findCondition } from '../../src/tenant/conditions.ts';
@@ -16,11 +16,15 @@ import {
   type Operator,
   type SimulatedWorld,
 } from './operator.ts';
-import { freePort, startDaemon, startSimulator, type Daemon } from './processes.ts';
+import { openChaosHouse, type ChaosStore } from './chaos-house.ts';
+import { startSimulator } from './processes.ts';
 
 export interface ChaosOptions {
   readonly tenants: number;
-  readonly kills: number;
+  /** How many things go wrong. */
+  readonly incidents: number;
+  /** What the daemons stand on, and with it what can go wrong. */
+  readonly store: ChaosStore;
   readonly seed: number;
   readonly stateDir: string;
   /** Environment of the simulator, for example `SIMULATOR_LATENCY`. */
@@ -29,7 +33,8 @@ export interface ChaosOptions {
 }
 
 export interface ChaosResult {
-  readonly kills: number;
+  /** How often what went wrong. */
+  readonly incidents: Readonly<Record<string, number>>;
   /** Tenants at the end, and those that were deleted on the way. */
   readonly remaining: number;
   readonly deleted: number;
@@ -72,21 +77,22 @@ export function seededRandom(seed: number): () => number {
 }
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
-  const { stateDir, log } = options;
+  const { log } = options;
   const random = seededRandom(options.seed);
   const simulator = await startSimulator({
     env: { SIMULATOR_SEED: String(options.seed), ...options.simulatorEnv },
   });
   for (const tag of ['one', 'two']) await seedImage(simulator.url, 'systemprompt-images', tag);
-  const port = await freePort();
-  const start = (): Promise<Daemon> =>
-    startDaemon({ stateDir, simulatorUrl: simulator.url, port, env: { LOG_LEVEL: 'warn' } });
-  let daemon = await start();
+  const house = await openChaosHouse({ ...options, simulator, random }).catch(async (error: unknown) => {
+    await simulator.stop();
+    throw error;
+  });
   const operator = createOperator(
-    () => daemon.url,
-    () => daemon.credentials.operator_token,
+    () => house.awake().url,
+    () => house.awake().credentials.operator_token,
   );
-  let killed = 0;
+  const happened: Record<string, number> = {};
+  let count = 0;
   const expectations = Array.from({ length: options.tenants }, (_, index): Expectation => ({
     name: `chaos-${index}`,
     deleted: false,
@@ -95,9 +101,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   }));
   try {
     const scripts = expectations.map(async (expectation, index) => {
-      // Spread over the whole time of killing, so that every kind of moment is hit.
-      const from = Math.floor((index / options.tenants) * options.kills * 0.8);
-      await eventually(() => killed >= from, {
+      // Spread over the whole time of incidents, so that every kind of moment is hit.
+      const from = Math.floor((index / options.tenants) * options.incidents * 0.8);
+      await eventually(() => count >= from, {
         what: 'the turn of a script',
         timeoutMs: SCRIPT_TIMEOUT_MS * 2,
       });
@@ -105,12 +111,13 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     });
     const all = Promise.all(scripts);
     all.catch(() => undefined);
-    while (killed < options.kills) {
+    while (count < options.incidents) {
       await delay(100 + random() * 1_400);
-      await daemon.kill();
-      killed += 1;
-      daemon = await start();
-      log(`killed ${killed} of ${options.kills} times`);
+      const [name, incident] = [...house.incidents][Math.floor(random() * house.incidents.size)]!;
+      await incident();
+      happened[name] = (happened[name] ?? 0) + 1;
+      count += 1;
+      log(`${count} of ${options.incidents}: ${name}`);
     }
     await all;
     log('all scripts are through; looking at what is left');
@@ -119,9 +126,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     const violations = judge({ expectations, tenants, world });
     const deleted = expectations.filter((expectation) => expectation.deleted).length;
     const acceptedRestarts = expectations.reduce((sum, { restarts }) => sum + restarts, 0);
-    return { kills: killed, remaining: tenants.length, deleted, acceptedRestarts, violations };
+    return { incidents: happened, remaining: tenants.length, deleted, acceptedRestarts, violations };
   } finally {
-    await daemon.stop();
+    await house.stop();
     await simulator.stop();
   }
 }

@@ -20,8 +20,8 @@ export interface Replica extends Daemon {
 
 export interface Replicas {
   readonly simulator: Simulator;
-  /** Starts one more. */
-  start(): Promise<Replica>;
+  /** Starts one more; `env` is what it alone is told. */
+  start(env?: NodeJS.ProcessEnv): Promise<Replica>;
   /** Resolves once the replica has so many shards. */
   untilHolds(replica: Replica, shards: number): Promise<void>;
   /** Calls that were to change something, oldest first. */
@@ -50,10 +50,10 @@ export async function startReplicas(options: ReplicasOptions): Promise<Replicas>
     ...options.env,
   };
 
-  async function start(): Promise<Replica> {
+  async function start(env: NodeJS.ProcessEnv = {}): Promise<Replica> {
     const stateDir = await mkdtemp(join(tmpdir(), 'landlord-replica-'));
     folders.push(stateDir);
-    const daemon = await startDaemon({ stateDir, simulatorUrl: simulator.url, env: shared });
+    const daemon = await startDaemon({ stateDir, simulatorUrl: simulator.url, env: { ...shared, ...env } });
     running.push(daemon);
     const identity = /^landlord_replica_info\{replica="([^"]+)"\}/m.exec(await metricsOf(daemon))?.[1];
     if (identity === undefined) throw new Error('the daemon does not say which replica it is');

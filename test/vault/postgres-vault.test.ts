@@ -2,7 +2,9 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createVault, type PostgresVault } from '../../src/vault/postgres-vault.ts';
+import { LINK_TOKEN_PATTERN } from '../../src/vault/links.ts';
 import { VaultError } from '../../src/vault/seal.ts';
+import { eventually } from '../support/eventually.ts';
 import { createFakeClock } from '../support/fake-clock.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -133,26 +135,115 @@ describe('the vault', () => {
     expect((await vault.reveal(other))?.values['API_KEY']).toBe('two');
   });
 
-  it('wakes who listens with the uid of the tenant whose secrets changed, and only then', async () => {
+  it('wakes who listens with the uid of the tenant whose owner changed secrets, and for nothing else', async () => {
     const woken: string[] = [];
-    await vault.generate(uid);
-    const other = randomUUID();
-    await new Promise<void>((resolve, reject) => {
-      const stop = database.database.listen('landlord_secrets', (payload) => {
-        if (payload === undefined) {
-          // The listener is in place: a set that changes nothing, then one that does, for another tenant.
-          vault
-            .generate(uid)
-            .then(() => vault.generate(other))
-            .catch(reject);
-          return;
-        }
-        woken.push(payload);
-        stop();
-        resolve();
-      });
+    const stop = vault.onChange((tenant) => void woken.push(tenant));
+    try {
+      const probe = randomUUID();
+      // The listener is in place once it hears of anything.
+      await eventually(
+        async () => {
+          await vault.set(probe, { PROBE: String(woken.length + Math.random()) });
+          return woken.includes(probe);
+        },
+        { what: 'the listener to be in place' },
+      );
+      await vault.set(uid, { API_KEY: 'one' });
+      await vault.set(uid, { API_KEY: 'one' });
+      await vault.rotate(uid, '2026-01-02T00:00:00Z');
+      await vault.generate(randomUUID());
+      const last = randomUUID();
+      await vault.set(last, { API_KEY: 'one' });
+      await eventually(() => woken.includes(last), { what: 'the last change to be heard of' });
+      expect(woken.filter((tenant) => tenant !== probe)).toEqual([uid, last]);
+    } finally {
+      stop();
+    }
+  });
+
+  describe('the credentials link', () => {
+    it('is there with the first password, reads the same until it is used, and opens once', async () => {
+      expect(await vault.link(uid)).toBeUndefined();
+      await vault.set(uid, { API_KEY: 'one' });
+      const token = (await vault.link(uid))!;
+      expect(token).toMatch(LINK_TOKEN_PATTERN);
+      expect(await vault.link(uid)).toBe(token);
+      expect(await vault.redeem(uid, token)).toEqual(await vault.reveal(uid));
+      expect(await vault.link(uid)).toBeUndefined();
+      expect(await vault.redeem(uid, token)).toBeUndefined();
     });
-    expect(woken).toEqual([other]);
+
+    it('opens for one of many who use it at the same time', async () => {
+      await vault.generate(uid);
+      const token = (await vault.link(uid))!;
+      const opened = await Promise.all(Array.from({ length: 8 }, () => vault.redeem(uid, token)));
+      expect(opened.filter((secrets) => secrets !== undefined)).toHaveLength(1);
+    });
+
+    it('of one tenant does not open those of another, and survives the attempt', async () => {
+      const other = randomUUID();
+      await vault.generate(uid);
+      await vault.generate(other);
+      const token = (await vault.link(uid))!;
+      expect(await vault.redeem(other, token)).toBeUndefined();
+      expect(await vault.redeem(uid, token)).toBeDefined();
+    });
+
+    it('is replaced by a new one with each new password, and the old one is dead', async () => {
+      await vault.generate(uid);
+      const old = (await vault.link(uid))!;
+      await vault.rotate(uid, '2026-01-02T00:00:00Z');
+      const token = (await vault.link(uid))!;
+      expect(token).not.toBe(old);
+      expect(await vault.redeem(uid, old)).toBeUndefined();
+      expect((await vault.redeem(uid, token))?.passwordRevision).toBe(2);
+    });
+
+    it('is nowhere in the database, and neither can it be made without an encryption key', async () => {
+      await vault.generate(uid);
+      const token = (await vault.link(uid))!;
+      const rows = await database.query(
+        'SELECT *, token_hash::text AS hash FROM vault_links WHERE uid = $1',
+        [uid],
+      );
+      expect(rows).toHaveLength(1);
+      expect(JSON.stringify(rows)).not.toContain(token);
+      const stranger = createVault({
+        database: database.database,
+        keys: [{ id: 'a', key: randomBytes(32) }],
+        clock,
+      });
+      expect(await stranger.redeem(uid, (await stranger.link(uid))!)).toBeUndefined();
+    });
+
+    it('shown before its key was dropped still opens; until then another one is shown', async () => {
+      await vault.generate(uid);
+      const shown = (await vault.link(uid))!;
+      const both = createVault({ database: database.database, keys: [keyB, keyA], clock });
+      expect(await both.link(uid)).toBe(shown);
+      await both.reseal(new AbortController().signal);
+      const alone = createVault({ database: database.database, keys: [keyB], clock });
+      expect(await alone.redeem(uid, shown)).toBeDefined();
+      const before = createVault({ database: database.database, keys: [keyA, keyB], clock });
+      await before.rotate(uid, '2026-01-02T00:00:00Z');
+      await both.reseal(new AbortController().signal);
+      const replaced = (await alone.link(uid))!;
+      expect(replaced).not.toBe(shown);
+      expect(await alone.redeem(uid, replaced)).toBeDefined();
+    });
+  });
+
+  it('lists the secrets of the owner with their times, without what is generated', async () => {
+    await vault.generate(uid);
+    expect(await vault.list(uid)).toEqual([]);
+    const created = new Date(clock.now());
+    await vault.set(uid, { TWO: 'x', ONE: 'x' });
+    clock.step(60_000);
+    await vault.set(uid, { ONE: 'y', TWO: 'x' });
+    expect(await vault.list(uid)).toEqual([
+      { name: 'ONE', createdAt: created, updatedAt: new Date(clock.now()) },
+      { name: 'TWO', createdAt: created, updatedAt: created },
+    ]);
   });
 
   describe('at rest', () => {
@@ -234,8 +325,10 @@ describe('the vault', () => {
       const before = await Promise.all(tenants.map((tenant) => vault.reveal(tenant)));
       const rotated = createVault({ database: database.database, keys: [keyB, keyA], clock });
       expect(await rotated.reseal(AbortSignal.abort())).toBe(0);
+      expect(await rotated.keysInUse()).toEqual(new Map([['a', 80]]));
       expect(await rotated.reseal(new AbortController().signal)).toBe(80);
       expect(await rotated.reseal(new AbortController().signal)).toBe(0);
+      expect(await rotated.keysInUse()).toEqual(new Map([['b', 80]]));
       const alone = createVault({ database: database.database, keys: [keyB], clock });
       expect(await Promise.all(tenants.map((tenant) => alone.reveal(tenant)))).toEqual(before);
     });

@@ -3,12 +3,14 @@
  * and both are written into the spec; a tag that somebody moves later changes nothing.
  */
 import type { FastifyReply } from 'fastify';
-import { tenantImage } from '../../tenant/image.ts';
+import { z } from 'zod';
+import { parseImage, tenantImage } from '../../tenant/image.ts';
 import type { Tenant } from '../../tenant/schema.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { askOutside } from '../edge.ts';
 import { ApiError } from '../errors.ts';
 import { changeSpec } from './change.ts';
+import { requireCloud } from './tenant-of.ts';
 import { deploy, restart } from './verbs.ts';
 import { addressOf, isObserved } from './view.ts';
 
@@ -19,8 +21,24 @@ const CURRENT = 'current';
 
 export type DeployDependencies = Pick<
   ApiDependencies,
-  'store' | 'clock' | 'registryHost' | 'sharedRegistryApp' | 'resolveImage'
+  'store' | 'clock' | 'registryHost' | 'sharedRegistryApp' | 'resolveImage' | 'revisions' | 'cloudEnabled'
 >;
+
+const deployState = z.object({
+  status: z.enum(['deployed', 'deploying', 'suspended']),
+  app_url: z.string(),
+  url: z.string(),
+  image: z.string().optional(),
+  machine_id: z.string().optional(),
+  generation: z.int(),
+});
+
+/** Answer of `POST /deploy`: the CLI reads `data`; scripts from before the envelope read the top level. */
+export const deployAnswer = z.object({
+  data: deployState,
+  status: deployState.shape.status,
+  url: z.string(),
+});
 
 /** Deploys, and answers the tenant as it then stands. */
 export async function deployImage(
@@ -29,11 +47,14 @@ export async function deployImage(
     readonly tenant: Tenant;
     readonly image: string;
     readonly ifMatch: string | undefined;
+    /** Subject of who asks. */
+    readonly deployedBy: string;
     readonly reply: FastifyReply;
   },
 ): Promise<Tenant> {
-  const { store, clock } = dependencies;
-  const { tenant, image, ifMatch } = request;
+  requireCloud(dependencies);
+  const { store, clock, revisions } = dependencies;
+  const { tenant, image, ifMatch, deployedBy } = request;
   if (image === CURRENT) return changeSpec({ store, tenant, ifMatch }, (now) => restart(now, clock.now()));
   const expected = tenantImage(
     dependencies.registryHost,
@@ -52,11 +73,34 @@ export async function deployImage(
   );
   if (digest === undefined)
     throw new ApiError('image_not_found', `cannot deploy image "${expected}": it was never pushed`);
-  return changeSpec({ store, tenant, ifMatch }, (now) => deploy(now, `${expected}@${digest}`));
+  const pinned = `${expected}@${digest}`;
+  await recordPresent(revisions, tenant);
+  const changed = await changeSpec({ store, tenant, ifMatch }, (now) => deploy(now, pinned));
+  await revisions.record(tenant.metadata.uid, { image: pinned, deployedBy });
+  return changed;
+}
+
+/**
+ * Before something else is deployed, makes sure that one can come back to what is there: it may have come through
+ * another door, or its deploy may have crashed before it was recorded.
+ */
+export async function recordPresent(
+  revisions: DeployDependencies['revisions'],
+  tenant: Tenant,
+): Promise<void> {
+  const image = presentImage(tenant);
+  if (image !== undefined) await revisions.record(tenant.metadata.uid, { image, deployedBy: 'unknown' });
+}
+
+/** What the spec asks for, with its digest; undefined while a bare tag was not resolved. */
+export function presentImage({ spec, status }: Tenant): string | undefined {
+  if (spec.image === undefined || parseImage(spec.image)?.digest !== undefined) return spec.image;
+  const pinned = status?.image;
+  return pinned?.reference === spec.image ? `${spec.image}@${pinned.digest}` : undefined;
 }
 
 /** `data` of a deploy: `deployed` only when the loop has seen this very spec and it runs. */
-export function deployView(tenant: Tenant, subdomainSuffix: string) {
+export function deployView(tenant: Tenant, subdomainSuffix: string): z.infer<typeof deployState> {
   const { spec, status } = tenant;
   const { url } = addressOf(tenant, subdomainSuffix);
   const running = isObserved(tenant) && status?.phase === 'running';
@@ -64,8 +108,8 @@ export function deployView(tenant: Tenant, subdomainSuffix: string) {
     status: spec.state === 'Suspended' ? 'suspended' : running ? 'deployed' : 'deploying',
     app_url: url,
     url,
-    image: spec.image,
-    machine_id: status?.machine?.id,
+    ...(spec.image !== undefined && { image: spec.image }),
+    ...(status?.machine !== undefined && { machine_id: status.machine.id }),
     generation: tenant.metadata.generation,
   };
 }

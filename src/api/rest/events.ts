@@ -6,11 +6,11 @@
 import { encode, encodeComment } from 'eventsource-encoder';
 import { sleep } from '../../clock.ts';
 import type { StoredEvent } from '../../store/store.ts';
-import { appName } from '../../tenant/names.ts';
 import type { Tenant } from '../../tenant/schema.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import type { Stream } from '../streams.ts';
 import { eventName, INFRASTRUCTURE_READY, OVERCOME_FAILURE, PROVISIONING_FAILED } from './event-names.ts';
+import { appOf } from './tenant-of.ts';
 import { addressOf, coarseStatus } from './view.ts';
 
 export interface EventStreamRequest extends Pick<
@@ -115,7 +115,7 @@ function frame(
   const name = overcome && known.event_type === PROVISIONING_FAILED ? OVERCOME_FAILURE : known;
   const { url } = addressOf(tenant, subdomainSuffix);
   // Derived from the id, so it is known before the app exists.
-  const app = tenant.spec.adopt?.app ?? appName(tenant.metadata.uid);
+  const app = appOf(tenant);
   return encode({
     event: 'provisioning',
     id: event.id,

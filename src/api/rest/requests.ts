@@ -3,6 +3,8 @@
  * a patch makes of a spec.
  */
 import { z } from 'zod';
+import type { NewTenant } from '../../store/store.ts';
+import { FINALIZER } from '../../tenant/names.ts';
 import { LARGEST_VOLUME_GB, MEMORY_SIZES_MB, type Tenant, type TenantSpec } from '../../tenant/schema.ts';
 import { refuseDeleted } from './verbs.ts';
 
@@ -30,6 +32,17 @@ export const patchSchema = z.strictObject({
 
 export type TenantPatch = z.infer<typeof patchSchema>;
 
+/** `POST /tenants`, for operators: a tenant is otherwise made by its subscription. */
+export const createSchema = z.strictObject({
+  name: z.string(),
+  owner_customer_id: z.string(),
+  region: z.string(),
+  plan: z.string().optional(),
+  memory_mb: patchSchema.shape.memory_mb,
+  volume_gb: patchSchema.shape.volume_gb,
+  image: z.string().optional(),
+});
+
 export const deploySchema = z.strictObject({ image: z.string().min(1).max(512) });
 
 /** Verbs say all there is to say by their path; some clients send an empty object or null along. */
@@ -48,6 +61,24 @@ export const eventsQuerySchema = z.object({
 
 /** The header with which a browser resumes a stream. */
 export const eventsHeadersSchema = z.object({ 'last-event-id': eventId });
+
+/** The tenant that an operator asks for. Whether it is a valid one, the store decides. */
+export function newTenant(request: z.infer<typeof createSchema>): NewTenant {
+  const {
+    name,
+    owner_customer_id: owner,
+    region,
+    plan,
+    memory_mb: memoryMb,
+    volume_gb: volumeGb,
+    image,
+  } = request;
+  const given = Object.entries({ owner, region, plan, memoryMb, volumeGb, image });
+  return {
+    metadata: { namespace: 'default', name, finalizers: [FINALIZER] },
+    spec: Object.fromEntries(given.filter(([, value]) => value !== undefined)),
+  };
+}
 
 /** The spec that a patch asks for. Whether it is a valid one, the store decides. */
 export function applyPatch(tenant: Tenant, patch: TenantPatch): TenantSpec {

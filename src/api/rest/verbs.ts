@@ -5,6 +5,7 @@
  */
 import type { Tenant, TenantSpec } from '../../tenant/schema.ts';
 import { ApiError } from '../errors.ts';
+import { notProvisioned } from './tenant-of.ts';
 import { isFailed } from './view.ts';
 
 /** The machine is stopped and its data kept. Suspending twice is no error. */
@@ -23,7 +24,7 @@ export function activate(tenant: Tenant): TenantSpec {
 export function restart(tenant: Tenant, nowMs: number): TenantSpec {
   const { spec } = tenant;
   refuseDeleted(tenant, 'restart');
-  if (spec.image === undefined) throw invalidState(tenant, 'restart', 'nothing is deployed yet');
+  if (spec.image === undefined) throw notProvisioned(tenant, 'restart', 'nothing is deployed yet');
   if (spec.state === 'Suspended') throw invalidState(tenant, 'restart', 'it is suspended');
   return { ...spec, restartedAt: laterThan(spec.restartedAt, nowMs) };
 }
@@ -40,6 +41,13 @@ export function retryProvision(tenant: Tenant, nowMs: number): TenantSpec {
 export function deploy(tenant: Tenant, image: string): TenantSpec {
   refuseDeleted(tenant, 'deploy to');
   return { ...tenant.spec, image };
+}
+
+/** Asks for a new database password. */
+export function rotateCredentials(tenant: Tenant, nowMs: number): TenantSpec {
+  const { spec } = tenant;
+  refuseDeleted(tenant, 'rotate the credentials of');
+  return { ...spec, credentialsRotatedAt: laterThan(spec.credentialsRotatedAt, nowMs) };
 }
 
 /** Throws when the tenant is on its way out: no wish about it can be met any more. */

@@ -19,6 +19,7 @@ export async function act(dependencies: ActDependencies, step: Step, context: Ac
       return actOnCredentials(dependencies, step, context);
     case 'createDatabase':
     case 'setDatabasePassword':
+    case 'setDatabaseAccess':
     case 'dropDatabase':
       return actOnDatabase(dependencies, step, context);
     case 'createApp':
@@ -95,7 +96,7 @@ async function reveal({ vault }: ActDependencies, uid: string): Promise<Revealed
 
 async function actOnDatabase(
   dependencies: ActDependencies,
-  step: StepOf<'createDatabase' | 'setDatabasePassword' | 'dropDatabase'>,
+  step: StepOf<'createDatabase' | 'setDatabasePassword' | 'setDatabaseAccess' | 'dropDatabase'>,
   { tenant }: ActContext,
 ): Promise<Acted> {
   const uid = tenant.metadata.uid;
@@ -108,11 +109,23 @@ async function actOnDatabase(
       `database "${step.target}" is dropped`,
     );
   }
+  if (step.kind === 'setDatabaseAccess') {
+    const { external } = step;
+    await databases.setExternalAccess(uid, external);
+    return done(
+      (observed) => ({ ...observed, database: { ...observed.database, externalAccess: external } }),
+      'DatabaseAccessChanged',
+      `database "${step.target}" can ${external ? '' : 'no longer '}be reached from outside`,
+    );
+  }
   const { databasePassword: password, passwordRevision } = await reveal(dependencies, uid);
   if (step.kind === 'createDatabase') await databases.create(uid, { password, passwordRevision });
   else await databases.setPassword(uid, { password, passwordRevision });
   return done(
-    (observed) => ({ ...observed, database: { roleExists: true, databaseExists: true, passwordRevision } }),
+    (observed) => ({
+      ...observed,
+      database: { ...observed.database, roleExists: true, databaseExists: true, passwordRevision },
+    }),
     step.kind === 'createDatabase' ? 'DatabaseCreated' : 'DatabasePasswordSet',
     step.kind === 'createDatabase'
       ? `database "${step.target}" is created`

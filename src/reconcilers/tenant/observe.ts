@@ -166,10 +166,16 @@ async function observeTag(
 ): Promise<ObservedTag | undefined> {
   const repository = settings.sharedRegistryApp;
   const tag = imageTag(uid);
-  const digest = await fly.registry.resolve(
-    { registry: settings.registryHost, repository, reference: tag },
-    signal,
-  );
-  if (digest === undefined) return undefined;
-  return { repository, tag, digest, usedElsewhere: digestUsedElsewhere(digest, uid) };
+  try {
+    const digest = await fly.registry.resolve(
+      { registry: settings.registryHost, repository, reference: tag },
+      signal,
+    );
+    if (digest === undefined) return undefined;
+    return { repository, tag, digest, usedElsewhere: digestUsedElsewhere(digest, uid) };
+  } catch (error) {
+    // A tenant must not live on for ever because a registry leaves a header out.
+    if (!(error instanceof FlyError) || error.reason !== 'FlyUnintelligible') throw error;
+    return { repository, tag, digest: undefined, usedElsewhere: false };
+  }
 }

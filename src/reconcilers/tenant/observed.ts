@@ -27,7 +27,8 @@ export type ObservedImage =
 export interface ObservedTag {
   readonly repository: string;
   readonly tag: string;
-  readonly digest: string;
+  /** Undefined when the registry knows the tag and does not tell its digest, by which alone it deletes. */
+  readonly digest: string | undefined;
   /** Another tenant runs the same digest, which would vanish with the tag. */
   readonly usedElsewhere: boolean;
 }

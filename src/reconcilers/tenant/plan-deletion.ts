@@ -84,6 +84,11 @@ function endPart(part: Part, input: PlanInput): PartPlan {
       return endApp(input);
     case 'image':
       if (observed.tag === undefined) return settled('Gone', 'nothing is left');
+      if (observed.tag.digest === undefined)
+        return settled(
+          'TagLeft',
+          `the registry does not tell the digest of ${observed.tag.tag}: it is left there`,
+        );
       if (observed.tag.usedElsewhere)
         return settled('Kept', 'another tenant runs the same image, its manifest is kept');
       return ending([

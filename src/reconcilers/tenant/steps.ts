@@ -25,6 +25,7 @@ export type Effect =
   | { readonly kind: 'forgetCredentials' }
   | { readonly kind: 'createDatabase' }
   | { readonly kind: 'setDatabasePassword' }
+  | { readonly kind: 'setDatabaseAccess'; readonly external: boolean }
   | { readonly kind: 'dropDatabase' }
   | { readonly kind: 'createApp'; readonly app: string }
   | { readonly kind: 'deleteApp'; readonly app: string }

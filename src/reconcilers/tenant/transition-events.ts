@@ -22,6 +22,7 @@ export function transitionEvents(transition: Transition): TenantEvent[] {
     ...becameReady(transition),
     ...failed(transition),
     ...stalled(transition),
+    ...tagLeft(transition),
   ];
 }
 
@@ -94,4 +95,13 @@ function stalled(transition: Transition): TenantEvent[] {
   const message = findCondition(transition.status.conditions, 'Stalled')?.message ?? '';
   const neverRan = transition.tenant.status?.machine === undefined;
   return [{ type: 'Warning', reason: neverRan ? 'ProvisioningFailed' : 'Stalled', message }];
+}
+
+/** A deleted tenant's tag stays in the registry, and somebody should know. */
+function tagLeft({ tenant, status }: Transition): TenantEvent[] {
+  const [before, after] = [tenant.status?.conditions, status.conditions].map((conditions) =>
+    findCondition(conditions, 'ImageResolved'),
+  );
+  if (after?.reason !== 'TagLeft' || before?.reason === 'TagLeft') return [];
+  return [{ type: 'Warning', reason: 'ImageTagLeft', message: after.message }];
 }

@@ -413,6 +413,8 @@ describe('a subscription that lapses', () => {
     expect(await billing.call('POST', `${at}/activate`, { token })).toMatchObject(gated);
     expect(await billing.call('PATCH', at, { token, body: { status: 'active' } })).toMatchObject(gated);
     expect(await billing.call('POST', `${at}/deploy`, { token, body: { image: 'x' } })).toMatchObject(gated);
+    expect(await billing.call('GET', `${at}/registry-token`, { token })).toMatchObject(gated);
+    expect(await billing.call('POST', `${at}/rollback`, { token })).toMatchObject(gated);
     expect((await billing.call('GET', at, { token })).status).toBe(200);
 
     await billing.deliver(billing.paddle.change(subscriptionId, { status: 'active' }));

@@ -1,6 +1,7 @@
 /** Does the REST door answer as the wire contract wants it, and change the spec as each verb means it? */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { FINALIZER } from '../../../src/tenant/names.ts';
 import type { Tenant } from '../../../src/tenant/schema.ts';
 import { DIGEST, openHarness, REGISTRY, type Answer, type Harness, type Method } from '../harness.ts';
 
@@ -114,6 +115,36 @@ describe('reading', () => {
     expect(answer).toMatchObject(refused(503, 'unavailable'));
     expect(JSON.stringify(answer.body)).not.toContain('fly is down');
     expect(answer.headers['retry-after']).toBe('5');
+  });
+});
+
+describe('a new tenant', () => {
+  const body = { name: 'made-by-hand', owner_customer_id: 'ctm_1', region: 'fra', memory_mb: 1024 };
+
+  it('is made by an operator, with the finalizer that keeps it until Fly holds nothing of it', async () => {
+    const answer = await harness.call('operator', 'POST', '/api/v1/tenants', { body });
+    expect(answer).toMatchObject({
+      status: 201,
+      body: { data: { name: 'made-by-hand', owner_customer_id: 'ctm_1', region: 'fra', memory_mb: 1024 } },
+    });
+    expect(answer.headers['location']).toBe(`/api/v1/tenants/${String(answer.body.data['id'])}`);
+    expect((await harness.store.getByUid(String(answer.body.data['id'])))?.metadata.finalizers).toEqual([
+      FINALIZER,
+    ]);
+    expect(await harness.call('operator', 'POST', '/api/v1/tenants', { body })).toMatchObject(
+      refused(409, 'already_exists'),
+    );
+    const wrong = await harness.call('operator', 'POST', '/api/v1/tenants', {
+      body: { ...body, region: 'nowhere' },
+    });
+    expect(wrong).toMatchObject(refused(422, 'invalid'));
+  });
+
+  it('is not for a customer to make: one comes with a subscription', async () => {
+    const answer = await call('POST', '/api/v1/tenants', { ...body, name: 'mine' });
+    expect(answer).toMatchObject(refused(405, 'method_not_allowed'));
+    expect(answer.headers['allow']).toBe('GET');
+    expect(await harness.store.get({ namespace: 'default', name: 'mine' })).toBeUndefined();
   });
 });
 
@@ -257,7 +288,7 @@ describe('a deploy', () => {
 
   it('of "current" restarts what is deployed, and is refused when nothing is', async () => {
     expect(await call('POST', at('/deploy'), { image: 'current' })).toMatchObject(
-      refused(409, 'invalid_state'),
+      refused(409, 'not_provisioned'),
     );
     push();
     await call('POST', at('/deploy'), { image: image() });
@@ -283,7 +314,7 @@ describe('restart', () => {
   });
 
   it('is refused when nothing is deployed, and when suspended', async () => {
-    expect(await call('POST', at('/restart'))).toMatchObject(refused(409, 'invalid_state'));
+    expect(await call('POST', at('/restart'))).toMatchObject(refused(409, 'not_provisioned'));
     push();
     await call('POST', at('/deploy'), { image: image() });
     await call('POST', at('/suspend'));

@@ -125,6 +125,8 @@ function effect(observed: Observed, step: Step): Observed {
       const passwordRevision = observed.vault?.passwordRevision ?? 0;
       return { ...observed, database: { roleExists: true, databaseExists: true, passwordRevision } };
     }
+    case 'setDatabaseAccess':
+      return { ...observed, database: { ...observed.database, externalAccess: step.external } };
     case 'dropDatabase':
       return { ...observed, database: { roleExists: false, databaseExists: false } };
     case 'createApp':

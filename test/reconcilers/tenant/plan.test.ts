@@ -37,6 +37,13 @@ function idle(state: State): State {
   return withMachine(state, { state: 'suspended' });
 }
 
+/** The volume has grown and its answer was recorded; the list of volumes does not say so yet. */
+function extendedUnseen(state: State, volumeGb: number): State {
+  const { tenant, observed } = edited(state, { volumeGb });
+  const volume = { ...tenant.status!.volume!, sizeGb: volumeGb };
+  return { observed, tenant: { ...tenant, status: { ...tenant.status, volume } } };
+}
+
 function kinds(state: State, now = LATER): string[] {
   return plan(state, now).steps.map(({ kind }) => kind);
 }
@@ -106,6 +113,21 @@ const CASES: readonly Case[] = [
     want: ['updateMachine'],
   },
   {
+    name: 'a database that may be reached from outside is opened',
+    reason: 'the group of the role is what the server lets in by',
+    state: edited(running, { externalDatabaseAccess: true }),
+    want: ['setDatabaseAccess'],
+  },
+  {
+    name: 'a database that may no longer be reached from outside is closed',
+    reason: 'a wish that was taken back is one as well',
+    state: {
+      ...running,
+      observed: { ...running.observed, database: { ...running.observed.database, externalAccess: true } },
+    },
+    want: ['setDatabaseAccess'],
+  },
+  {
     name: 'a bigger volume is extended in place',
     reason: 'volumes can only grow, and the machine need not know unless Fly says so',
     state: edited(running, { volumeGb: 3 }),
@@ -118,6 +140,12 @@ const CASES: readonly Case[] = [
       ...running,
       observed: { ...running.observed, volumes: running.observed.volumes.map((v) => ({ ...v, size_gb: 9 })) },
     },
+    want: [],
+  },
+  {
+    name: 'a volume that was extended and still shows its old size is not extended again',
+    reason: 'a list may lag behind, and an extension whose answer is lost restarts the machine',
+    state: extendedUnseen(running, 3),
     want: [],
   },
   {

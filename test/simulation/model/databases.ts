@@ -15,12 +15,14 @@ interface Held {
   database: boolean;
   passwordRevision: number | undefined;
   password: string | undefined;
+  externalAccess: boolean;
 }
 
 export interface ModelDatabases {
   describe(uid: string): TenantDatabaseState;
   create(uid: string, credentials: Credentials, share: number): void;
   setPassword(uid: string, credentials: Credentials, share: number): void;
+  setExternalAccess(uid: string, allowed: boolean, share: number): void;
   drop(uid: string, share: number): void;
   url(uid: string, password: string): string;
   /** What the role of the tenant logs in with now. */
@@ -38,7 +40,11 @@ export function createModelDatabases(): ModelDatabases {
   return {
     describe(uid) {
       const held = tenants.get(uid);
-      const state = { roleExists: held?.role ?? false, databaseExists: held?.database ?? false };
+      const state = {
+        roleExists: held?.role ?? false,
+        databaseExists: held?.database ?? false,
+        ...(held?.externalAccess === true && { externalAccess: true }),
+      };
       return held?.passwordRevision === undefined
         ? state
         : { ...state, passwordRevision: held.passwordRevision };
@@ -49,6 +55,7 @@ export function createModelDatabases(): ModelDatabases {
         database: false,
         passwordRevision: undefined,
         password: undefined,
+        externalAccess: false,
       };
       tenants.set(uid, held);
       some(share, [
@@ -61,6 +68,11 @@ export function createModelDatabases(): ModelDatabases {
       const held = tenants.get(uid);
       if (held?.role !== true) throw new DatabaseError('it does not exist', { kind: 'refused' });
       some(share, [() => setPassword(held, credentials)]);
+    },
+    setExternalAccess(uid, allowed, share) {
+      const held = tenants.get(uid);
+      if (held?.role !== true) throw new DatabaseError('its role does not exist', { kind: 'refused' });
+      some(share, [() => void (held.externalAccess = allowed)]);
     },
     drop(uid, share) {
       const held = tenants.get(uid);

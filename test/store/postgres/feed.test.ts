@@ -187,9 +187,9 @@ describe('the feed of changes in PostgreSQL', () => {
     const { resourceVersion } = await store.tenants.list();
     const events = iterate(store, resourceVersion);
     await events.next();
-    const next = events.next();
+    const ended = expect(events.next()).rejects.toThrow('cannot watch tenants: the store is closed');
     await store.close();
-    await expect(next).rejects.toThrow('cannot watch tenants: the store is closed');
+    await ended;
   });
 
   it('leaves nothing running when the last watcher goes', async () => {

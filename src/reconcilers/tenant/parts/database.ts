@@ -30,7 +30,7 @@ export function planCredentials({ tenant, observed }: PlanInput): PartPlan {
 /** Sets DatabaseReady: True/Created once role and database exist with the vault's password. */
 export function planDatabase({ tenant, observed }: PlanInput): PartPlan {
   const name = databaseName(tenant.metadata.uid);
-  const { roleExists, databaseExists, passwordRevision } = observed.database;
+  const { roleExists, databaseExists, passwordRevision, externalAccess = false } = observed.database;
   if (!roleExists || !databaseExists)
     return working('CreatingDatabase', `database "${name}" is being created`, [
       {
@@ -42,6 +42,18 @@ export function planDatabase({ tenant, observed }: PlanInput): PartPlan {
   if (observed.vault !== undefined && passwordRevision !== observed.vault.passwordRevision)
     return working('SettingPassword', `the password of role "${name}" is being set`, [
       { kind: 'setDatabasePassword', target: name, why: 'the role still has an older password' },
+    ]);
+  const external = tenant.spec.externalDatabaseAccess === true;
+  if (externalAccess !== external)
+    return working('ChangingAccess', `the access to database "${name}" is being changed`, [
+      {
+        kind: 'setDatabaseAccess',
+        external,
+        target: name,
+        why: external
+          ? 'spec.externalDatabaseAccess lets it be reached from outside'
+          : 'spec.externalDatabaseAccess no longer lets it be reached from outside',
+      },
     ]);
   return settled('Created', `database "${name}" exists`);
 }

@@ -32,9 +32,17 @@ export function isAcknowledged(tenant: Tenant, volumeId: string | undefined): bo
 /**
  * The tenant's volume among those of its app: the one that its machine mounts, which a machine that was read by
  * its id knows before any list does; else the one that is bound to it, the recorded one, the oldest of our name.
- * Undefined when the mounted one does not show: no other volume can stand in for it.
+ * Undefined when the mounted one does not show: no other volume can stand in for it. Fly never shrinks a volume: one
+ * that is smaller than recorded was read before it grew, and growing it again could cost its machine a restart.
  */
-export function chooseVolume({ tenant, observed }: PlanInput): WireVolume | undefined {
+export function chooseVolume(input: PlanInput): WireVolume | undefined {
+  const volume = shownVolume(input);
+  const recorded = input.tenant.status?.volume;
+  if (volume === undefined || recorded?.id !== volume.id) return volume;
+  return { ...volume, size_gb: Math.max(volume.size_gb, recorded.sizeGb) };
+}
+
+function shownVolume({ tenant, observed }: PlanInput): WireVolume | undefined {
   const machine = findMachine(tenant, observed.machines);
   const mounted = mountedVolumeId(machine);
   const shown = observed.volumes.find((volume) => volume.id === mounted);

@@ -1,0 +1,62 @@
+/**
+ * Does every test that docs/checklist.md names exist, and is no row missing? Fails with a line for each that is wrong.
+ * A case is found by its literal name in the file: renaming a test without its row fails here.
+ */
+import { readFile } from 'node:fs/promises';
+
+const ROOT = new URL('../', import.meta.url);
+const ROW = /^\| ([A-Z][0-9]+) \| (.+?) \| (?:`([^`]+)`|—) \| (.+) \|$/;
+
+/** Rows that must be there, by letter: from the first to the last number. */
+const REQUIRED: readonly (readonly [letter: string, first: number, last: number])[] = [
+  ['A', 18, 46],
+  ['A', 65, 146],
+  ['D', 1, 31],
+];
+
+interface Row {
+  readonly id: string;
+  readonly file: string | undefined;
+  /** Name of the case, or why there is none. */
+  readonly text: string;
+}
+
+const rows = parseRows(await readFile(new URL('docs/checklist.md', ROOT), 'utf8'));
+const problems = [...missingRows(rows), ...repeatedRows(rows), ...(await missingTests(rows))];
+for (const problem of problems) process.stderr.write(`docs/checklist.md: ${problem}\n`);
+if (problems.length > 0) process.exitCode = 1;
+
+function parseRows(text: string): Row[] {
+  return text.split('\n').flatMap((line) => {
+    const [, id, , file, rest] = ROW.exec(line) ?? [];
+    return id === undefined || rest === undefined ? [] : [{ id, file, text: rest }];
+  });
+}
+
+function missingRows(found: readonly Row[]): string[] {
+  const ids = new Set(found.map(({ id }) => id));
+  return REQUIRED.flatMap(([letter, first, last]) =>
+    Array.from({ length: last - first + 1 }, (_, index) => `${letter}${first + index}`),
+  )
+    .filter((id) => !ids.has(id))
+    .map((id) => `row ${id} is missing or not understood`);
+}
+
+function repeatedRows(found: readonly Row[]): string[] {
+  const ids = found.map(({ id }) => id);
+  return ids.filter((id, index) => ids.indexOf(id) !== index).map((id) => `row ${id} is there twice`);
+}
+
+async function missingTests(found: readonly Row[]): Promise<string[]> {
+  const texts = new Map<string, string | undefined>();
+  for (const { file } of found)
+    if (file !== undefined && !texts.has(file))
+      texts.set(file, await readFile(new URL(file, ROOT), 'utf8').catch(() => undefined));
+  return found.flatMap(({ id, file, text }) => {
+    if (file === undefined) return [];
+    const source = texts.get(file);
+    if (source === undefined) return [`row ${id}: there is no file ${file}`];
+    const named = [`'${text}'`, `"${text}"`, `\`${text}\``].some((literal) => source.includes(literal));
+    return named ? [] : [`row ${id}: ${file} has no case "${text}"`];
+  });
+}
