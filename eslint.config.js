@@ -16,7 +16,8 @@ const arrows = {
   fly: ['clock'],
   simulator: ['fly/wire', 'clock'],
   reconcilers: ['accounts', 'controller', 'fly', 'vault', 'database', 'store', 'tenant', 'clock'],
-  api: ['accounts', 'store', 'vault', 'tenant', 'clock'],
+  ledger: ['database', 'vault', 'clock'],
+  api: ['accounts', 'store', 'vault', 'ledger', 'tenant', 'clock'],
   cli: ['vault', 'accounts', 'database', 'clock', 'config', 'log'],
 };
 

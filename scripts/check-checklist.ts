@@ -12,6 +12,7 @@ const REQUIRED: readonly (readonly [letter: string, first: number, last: number]
   ['A', 18, 46],
   ['A', 65, 146],
   ['D', 1, 31],
+  ['E', 64, 84],
 ];
 
 interface Row {

@@ -11,6 +11,7 @@ import {
   toAccountConfig,
   type AccountConfig,
 } from './account-config.ts';
+import { mannersConfig, mannersGaps, mannersVariables, type MannersConfig } from './manners-config.ts';
 
 /** Fly's own addresses. */
 const FLY = {
@@ -50,6 +51,7 @@ const environmentSchema = z.object({
   LANDLORD_ENCRYPTION_KEYS: encryptionKeys.optional(),
   HOST: z.string().min(1).default('127.0.0.1'),
   PORT: port.default(8080),
+  ...mannersVariables,
   LANDLORD_KUBECTL_PORT: z.union([z.literal('off'), port], 'must be a port, or off').optional(),
   LANDLORD_KUBECTL_TLS_CERT_FILE: z.string().min(1).optional(),
   LANDLORD_KUBECTL_TLS_KEY_FILE: z.string().min(1).optional(),
@@ -151,6 +153,8 @@ export interface Config {
   /** The first encrypts. Absent: generated and kept in the state folder. */
   readonly encryptionKeys: readonly EncryptionKey[] | undefined;
   readonly jwt: { readonly secret?: string; readonly jwksUrl?: string; readonly issuer: string };
+  /** How the API treats whoever calls it. */
+  readonly manners: MannersConfig;
   readonly accounts: AccountConfig;
   readonly logLevel: string;
   readonly simulator: { readonly port: number; readonly latency: number; readonly seed: number };
@@ -181,6 +185,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env, cwd = p
     problems.push(
       'FLY_API_TOKEN: must be set together with FLY_API_HOSTNAME (the simulator takes any token)',
     );
+  problems.push(...mannersGaps(given));
   problems.push(...kubectlGaps(given));
   // Not ~/.kube/config, as kubectl would: a daemon that writes must not choose a cluster by accident.
   const placed = given['KUBECONFIG'] ?? given['KUBERNETES_SERVICE_HOST'];
@@ -243,6 +248,7 @@ function toConfig(env: z.infer<typeof environmentSchema>, cwd: string): Config {
       ...(env.JWT_JWKS_URL !== undefined && { jwksUrl: env.JWT_JWKS_URL }),
       issuer: env.JWT_ISSUER,
     },
+    manners: mannersConfig(env),
     accounts: toAccountConfig(env),
     logLevel: env.LOG_LEVEL,
     simulator: { port: env.SIMULATOR_PORT ?? 0, latency: env.SIMULATOR_LATENCY, seed: env.SIMULATOR_SEED },

@@ -19,6 +19,7 @@ import { applyExamples, developmentKeys } from './development.ts';
 import { leaseHealth, nameReplica, openElection } from './election.ts';
 import type { Fly } from './fly/fly.ts';
 import { openKubectlDoor, writeKubeconfig, type KubectlDoor } from './kubectl.ts';
+import { openLedger } from './ledger-resources.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { tenantDoors } from './platform.ts';
 import { previewPlan } from './reconcilers/tenant/plan-view.ts';
@@ -83,14 +84,12 @@ async function build(options: ResourceOptions): Promise<string> {
   const means = { database, databaseUrl, store: tenants, leases, fly, databases, vaultOver };
   const acting = openElection(options, means);
   const runtimeMetrics = createRuntimeMetrics(metrics);
-  const loop = createLoop({
-    ...parts,
-    metrics: runtimeMetrics,
-    ...(acting !== undefined && { acting }),
-  });
+  const loop = createLoop({ ...parts, metrics: runtimeMetrics, ...(acting !== undefined && { acting }) });
   let url = '';
   const accounts = await openAccounts({ ...options, database, encryptionKeys, url: () => url });
   const doors = {
+    ...config.manners,
+    ledger: openLedger(options, { database, keys: encryptionKeys }),
     store: store.tenants,
     events: store.events,
     clock,

@@ -8,6 +8,8 @@ import type { ApiError } from './errors.ts';
 import { openHealth } from './health.ts';
 import { openKubernetesDoor } from './kubernetes/door.ts';
 import { sendStatus } from './kubernetes/status.ts';
+import { createRateLimiter } from './rate-limit.ts';
+import { openReference } from './reference.ts';
 import { openAccountDoor } from './rest/account-door.ts';
 import { openCheckoutDoor, openPaymentDoor } from './rest/checkout-door.ts';
 import { openRestDoor } from './rest/door.ts';
@@ -19,8 +21,11 @@ import { openWebhookDoor } from './rest/webhook-door.ts';
 import { createServer, type ServerParts } from './server.ts';
 
 /** The API of Landlord, ready to listen. Closing it ends all streams and connections. */
-export function createApi(dependencies: ApiDependencies): FastifyInstance {
+export function createApi(given: ApiDependencies): FastifyInstance {
+  // One for all doors: whoever knocks at another one is still the same caller.
+  const dependencies = { ...given, limiter: createRateLimiter(given) };
   const doors: ServerParts['doors'] = [
+    openReference,
     (scope, streams) => openKubernetesDoor(scope, { ...dependencies, streams }),
     (scope, streams) => openRestDoor(scope, { ...dependencies, streams }),
     (scope) => openLoginDoor(scope, dependencies),

@@ -18,6 +18,7 @@ import { ALGORITHM } from '../accounts/signing-keys.ts';
 import { ownClaimsSchema } from '../accounts/tokens.ts';
 import type { Clock } from '../clock.ts';
 import { ApiError } from './errors.ts';
+import { rememberVerified } from './token-cache.ts';
 
 /**
  * An operator may do everything; anybody else sees the tenants whose `spec.owner` is their customer id, and none
@@ -91,14 +92,14 @@ export function createAuthenticator(options: {
     currentDate: new Date(clock.now()),
   });
 
-  async function identify(token: string): Promise<Identity> {
+  const verified = rememberVerified(clock, async (token): Promise<Verified> => {
     const kid = keyIdOf(token);
     const ownKey = kid === undefined ? undefined : await own?.keys.verifier(kid);
     if (own !== undefined && ownKey !== undefined) {
       const issuer = own.settings.publicUrl();
       const ownChecks = { ...checks(), issuer, audience: issuer, algorithms: [ALGORITHM] };
-      const verified = jwtVerify(token, ownKey, ownChecks);
-      return ownIdentity(own, (await verified.catch(refuse)).payload);
+      const { payload } = await jwtVerify(token, ownKey, ownChecks).catch(refuse);
+      return { payload, own };
     }
     if (verify === undefined)
       throw unauthorized('cannot authenticate: the token is not valid', 'invalid_token');
@@ -108,10 +109,22 @@ export function createAuthenticator(options: {
       issuer,
       ...(audience !== undefined && { audience }),
     }).catch(refuse);
-    return outsideIdentity(payload);
+    return { payload };
+  });
+
+  async function identify(token: string): Promise<Identity> {
+    const { payload, own: ours } = await verified(token);
+    return ours === undefined ? outsideIdentity(payload) : ownIdentity(ours, payload);
   }
 
   return { identify, authenticate: async (authorization) => identify(bearerToken(authorization)) };
+}
+
+/** A token whose signature is right, and whose it is. */
+interface Verified {
+  readonly payload: JWTPayload;
+  /** Present: one of Landlord's own. */
+  readonly own?: OwnTokens;
 }
 
 type Verify = (token: string, checks: JWTVerifyOptions) => Promise<JWTPayload>;

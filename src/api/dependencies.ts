@@ -6,11 +6,14 @@ import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { Accounts } from '../accounts/accounts.ts';
 import type { Clock } from '../clock.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { RevisionStore } from '../store/revisions.ts';
 import type { EventStore, TenantStore } from '../store/store.ts';
 import type { Tenant } from '../tenant/schema.ts';
 import type { OwnersVault } from '../vault/vault.ts';
 import type { Authenticator } from './auth.ts';
+import type { TrustsProxy } from './client.ts';
+import type { RateLimits } from './rate-limit.ts';
 
 export interface ApiDependencies {
   readonly store: TenantStore;
@@ -36,6 +39,13 @@ export interface ApiDependencies {
   /** False: this Landlord does not use Fly, and what needs it answers 503. */
   readonly cloudEnabled: boolean;
   readonly health: () => Promise<HealthView>;
+  /** What is kept of requests. */
+  readonly ledger: Pick<Ledger, 'idempotency' | 'audit' | 'requests'>;
+  readonly limits: RateLimits;
+  /** Whether a peer is a proxy whose word about addresses counts. */
+  readonly trustsProxy: TrustsProxy;
+  /** Web pages of these origins may read answers; none by default. */
+  readonly corsOrigins: readonly string[];
   /** True: nothing but the probes and the figures is answered. */
   readonly probesOnly?: boolean;
   /** Where the HTTP figures are registered, and what /metrics prints. */

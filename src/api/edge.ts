@@ -2,12 +2,15 @@
  * How does what a client sent become something typed? Bodies, parameters and headers pass through here and
  * through zod, and nothing else of a request is believed.
  */
+import { setMaxListeners } from 'node:events';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { InvalidError } from '../store/store.ts';
 import { validate } from '../tenant/validation.ts';
 import { ApiError } from './errors.ts';
+
+const MOST_CALLS_AT_ONCE = 32;
 
 /** Parses with a schema; throws ApiError `invalid_request` with every issue. `what` names it: `the body`. */
 export function parse<T>(schema: z.ZodType<T>, input: unknown, what: string): T {
@@ -115,7 +118,10 @@ export async function askOutside<T>(
   const deadline = new AbortController();
   const cancel = options.clock.setTimer(options.timeoutMs, () => deadline.abort());
   try {
-    return await ask(AbortSignal.any([answerSignal(options.reply), deadline.signal]));
+    const signal = AbortSignal.any([answerSignal(options.reply), deadline.signal]);
+    // Each call listens while it runs, and some answers take a dozen at once: that is no leak.
+    setMaxListeners(MOST_CALLS_AT_ONCE, signal);
+    return await ask(signal);
   } catch (error) {
     throw new ApiError('unavailable', options.problem, { headers: { 'retry-after': '5' }, cause: error });
   } finally {

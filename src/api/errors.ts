@@ -57,6 +57,17 @@ export const ERRORS = {
     title: 'Not with this content type',
   },
   invalid: { status: 422, reason: 'Invalid', title: 'The tenant would not be valid' },
+  idempotency_in_flight: {
+    status: 409,
+    reason: 'Conflict',
+    title: 'The first request with this Idempotency-Key is still under way',
+  },
+  idempotency_mismatch: {
+    status: 422,
+    reason: 'Invalid',
+    title: 'This Idempotency-Key was used for another request',
+  },
+  too_many_requests: { status: 429, reason: 'TooManyRequests', title: 'Too many requests' },
   invalid_secret: { status: 422, reason: 'Invalid', title: 'This secret cannot be set' },
   reserved_secret: { status: 422, reason: 'Invalid', title: 'Landlord or Fly sets this variable itself' },
   too_many_streams: { status: 429, reason: 'TooManyRequests', title: 'Too many open streams' },

@@ -2,7 +2,6 @@
  * What do both listeners have in common? One fastify instance each: request ids, limits, figures, an error in the
  * listener's own shape for whatever goes wrong, and streams that end before the process does.
  */
-import { randomUUID } from 'node:crypto';
 import type { ServerOptions } from 'node:https';
 import fastify, {
   LogController,
@@ -12,8 +11,10 @@ import fastify, {
   type FastifyRequest,
 } from 'fastify';
 import type { Identity } from './auth.ts';
+import { requestId } from './client.ts';
 import type { ApiDependencies } from './dependencies.ts';
 import { ApiError, toApiError } from './errors.ts';
+import { addManners, type MannersDependencies } from './manners.ts';
 import { observeRequests } from './observability.ts';
 import { createStreams, type Streams } from './streams.ts';
 
@@ -42,7 +43,7 @@ export interface ServerParts {
 
 /** A server that is ready to listen. Closing it ends all streams and connections. */
 export function createServer(
-  dependencies: Pick<ApiDependencies, 'clock' | 'log' | 'metrics'>,
+  dependencies: Pick<ApiDependencies, 'clock' | 'log' | 'metrics'> & MannersDependencies,
   { doors, sendError, tls }: ServerParts,
 ): FastifyInstance {
   const loggerInstance: FastifyBaseLogger = dependencies.log;
@@ -54,8 +55,8 @@ export function createServer(
     bodyLimit: LARGEST_BODY_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     forceCloseConnections: true,
-    trustProxy: false,
-    genReqId: () => randomUUID(),
+    trustProxy: dependencies.trustsProxy,
+    genReqId: requestId,
     requestIdHeader: false,
     exposeHeadRoutes: false,
     frameworkErrors: answerError,
@@ -69,14 +70,7 @@ export function createServer(
   app.setNotFoundHandler((request, reply) =>
     answerError(new ApiError('not_found', 'cannot find this address'), request, reply),
   );
-  app.addHook('onRequest', (request, reply, done) => {
-    reply.headers({
-      'x-request-id': request.id,
-      'cache-control': 'no-store',
-      'x-content-type-options': 'nosniff',
-    });
-    done();
-  });
+  addManners(app, dependencies);
   observeRequests(app, dependencies.metrics);
 
   const streams = createStreams(dependencies);
@@ -93,6 +87,7 @@ export function createServer(
 function errorAnswer(sendError: SendError) {
   return (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     const error = toApiError(thrown);
+    request.failure = error;
     const line = { err: error.cause ?? error, method: request.method, route: request.routeOptions.url };
     if (error.code === 'internal') request.log.error(line, 'request met a defect');
     if (error.code === 'unavailable') request.log.warn(line, error.message);

@@ -1,5 +1,8 @@
 /** Who gets through which door? Every route that there is, from the table of routes itself. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sql } from 'kysely';
+import { z } from 'zod';
+import type { Plan } from '../../src/accounts/plans.ts';
 import { openHarness, ROOT, type Harness, type Method } from './harness.ts';
 
 let harness: Harness;
@@ -20,7 +23,18 @@ beforeAll(async () => {
 afterAll(() => harness.close());
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
-const PROBES = ['/livez', '/readyz', '/metrics', '/api/v1/health'];
+/** Answered without a token, and undeclared: what orchestrators and people look up. */
+const LOOKED_UP = [
+  '/livez',
+  '/readyz',
+  '/metrics',
+  '/api/v1/health',
+  '/openapi.json',
+  '/docs',
+  '/docs/start.js',
+  '/docs/swagger-ui.css',
+  '/docs/swagger-ui-bundle.js',
+];
 /** Asked before there is a token, by browsers, or by Paddle, which signs instead. */
 const OPEN = [
   'GET /.well-known/jwks.json',
@@ -34,9 +48,25 @@ const OPEN = [
   'POST /webhooks/paddle',
   'POST /api/v1/webhooks/paddle',
 ];
-const isClosed = ({ url, method }: { url: string; method: Method }): boolean =>
-  !PROBES.includes(url) && !OPEN.includes(`${method} ${url}`);
+/** Whether a route answers without a token. */
+function isOpen(url: string, method: string): boolean {
+  const declared = harness.api.declarations.find(
+    (route) => route.method === method && route.path.replace(':id', foreignId) === url,
+  );
+  return LOOKED_UP.includes(url) || declared?.access === 'public';
+}
 const customer = { customer: 'ctm_1' };
+const TENANT = '/api/v1/tenants/:id';
+/** Bodies with which nothing is wrong, where an empty one would not do. */
+const RIGHT_BODIES: Readonly<Record<string, object>> = { [`POST ${TENANT}/deploy`]: { image: 'any' } };
+const PLAN: Plan = {
+  id: 'pro',
+  name: 'Pro',
+  memoryMb: 1024,
+  volumeGb: 10,
+  prices: [{ id: 'pri_1', amount: 4900, currency: 'USD', interval: 'month' }],
+  grace: { pastDueDays: 0, pausedDays: 0, canceledDays: 0 },
+};
 
 describe('the table of routes', () => {
   it('is what the contract lists', () => {
@@ -50,6 +80,7 @@ describe('the table of routes', () => {
         "DELETE,GET,PATCH,PUT /apis/cloud.systemprompt.io/v1alpha1/namespaces/:namespace/tenants/:name",
         "DELETE,GET,POST /api/v1/tenants/:id/custom-domain",
         "GET /.well-known/jwks.json",
+        "GET /api/v1/audit",
         "GET /api/v1/auth/me",
         "GET /api/v1/auth/oauth/:provider",
         "GET /api/v1/auth/oauth/:provider/callback",
@@ -57,6 +88,10 @@ describe('the table of routes', () => {
         "GET /api/v1/checkout/:checkout/pay",
         "GET /api/v1/checkout/:checkout/return",
         "GET /api/v1/checkout/plans",
+        "GET /api/v1/metrics/errors",
+        "GET /api/v1/metrics/requests",
+        "GET /api/v1/metrics/slow",
+        "GET /api/v1/metrics/stats",
         "GET /api/v1/tenants/:id/credentials/:token",
         "GET /api/v1/tenants/:id/domains",
         "GET /api/v1/tenants/:id/environment",
@@ -70,7 +105,12 @@ describe('the table of routes', () => {
         "GET /api/v1/tenants/:id/status",
         "GET /api/v1/webhooks/paddle/events",
         "GET /apis/cloud.systemprompt.io/v1alpha1/tenants",
+        "GET /docs",
+        "GET /docs/start.js",
+        "GET /docs/swagger-ui-bundle.js",
+        "GET /docs/swagger-ui.css",
         "GET /metrics",
+        "GET /openapi.json",
         "GET,HEAD /api/v1/health",
         "GET,HEAD /livez",
         "GET,HEAD /readyz",
@@ -101,9 +141,29 @@ describe('the table of routes', () => {
   });
 });
 
+describe('the declarations', () => {
+  it('open no route but those that are meant to be open', () => {
+    const open = harness.api.declarations.filter(({ access }) => access === 'public');
+    expect(open.map(({ method, path }) => `${method} ${path}`).sort()).toEqual([...OPEN].sort());
+  });
+
+  it('leave no route of the REST door out', () => {
+    const declared = harness.api.declarations.map(({ method, path }) => `${method} ${path}`);
+    const registered = [...harness.api.routeTable].flatMap(([url, methods]) =>
+      [...methods].map((method) => `${method} ${url}`),
+    );
+    const undeclared = registered.filter((route) => {
+      const url = route.split(' ')[1] ?? '';
+      return !declared.includes(route) && !LOOKED_UP.includes(url) && !url.startsWith(ROOT);
+    });
+    expect(undeclared).toEqual([]);
+    expect(new Set(declared).size).toBe(declared.length);
+  });
+});
+
 describe('without a token', () => {
-  it('every route but the open ones answers 401 in the shape of its door', async () => {
-    for (const { url, method } of routes.filter(isClosed)) {
+  it('every route but the probes answers 401 in the shape of its door', async () => {
+    for (const { url, method } of routes.filter(({ url, method }) => !isOpen(url, method))) {
       const answer = await harness.call('nobody', method, url);
       expect([method, url, answer.status]).toEqual([method, url, 401]);
       expect(answer.headers['www-authenticate']).toBe('Bearer');
@@ -122,8 +182,8 @@ describe('without a token', () => {
 });
 
 describe('with a token that is not valid', () => {
-  it('every route but the open ones answers 401', async () => {
-    for (const { url, method } of routes.filter(isClosed)) {
+  it('every route but the probes answers 401', async () => {
+    for (const { url, method } of routes.filter(({ url, method }) => !isOpen(url, method))) {
       const answer = await harness.call('nobody', method, url, {
         headers: { authorization: 'Bearer a.b.c' },
       });
@@ -162,6 +222,63 @@ describe('a customer', () => {
       metadata: { generation: 1 },
       spec: { owner: 'ctm_other' },
     });
+  });
+});
+
+describe('an owner whose subscription has lapsed', () => {
+  it('is answered 402 on every route that is gated, and on no other route', async () => {
+    const { uid } = (await harness.seed('lapsed', { finalizers: ['test/keep'] })).metadata;
+    await harness.accounts.plans.apply({ plans: [PLAN] });
+    await sql`
+      INSERT INTO subscriptions (id, customer_id, plan_id, price_id, status, paid, lapsed_at, as_of, tenant_uid)
+      VALUES ('sub_1', 'ctm_1', ${PLAN.id}, 'pri_1', 'paused', true, '2025-06-01', '2025-06-01', ${uid})`.execute(
+      harness.database.db,
+    );
+    const ofOneTenant = harness.api.declarations.filter(({ path }) => path.startsWith(TENANT));
+    const refused: string[] = [];
+    for (const { method, path, body } of ofOneTenant.filter(({ streams }) => streams !== true)) {
+      const answer = await harness.call(customer, method, path.replace(':id', uid), {
+        ...(body !== undefined && { body: RIGHT_BODIES[`${method} ${path}`] ?? {} }),
+      });
+      if (answer.status === 402) refused.push(`${method} ${path}`);
+      if (answer.status === 402) expect(answer.body.error.code).toBe('subscription_inactive');
+    }
+    const gated = ofOneTenant.filter((route) => route.gated === true);
+    expect(refused.sort()).toEqual(gated.map(({ method, path }) => `${method} ${path}`).sort());
+    expect(refused).toEqual(
+      ['activate', 'deploy', 'rollback']
+        .map((verb) => `POST ${TENANT}/${verb}`)
+        .concat(`GET ${TENANT}/registry-token`)
+        .sort(),
+    );
+    const scale = await harness.call(customer, 'PATCH', `/api/v1/tenants/${uid}`, {
+      body: { status: 'active' },
+    });
+    expect(scale.status).toBe(402);
+  });
+});
+
+describe('a body that is wrong', () => {
+  it('is answered 400 with the path of each field that is, on every declared route', async () => {
+    const { data: view } = (await harness.call('operator', 'GET', `/api/v1/tenants/${foreignId}`)).body;
+    expect(view['id']).toBe(foreignId);
+    let tried = 0;
+    for (const { method, path, body } of harness.api.declarations) {
+      if (body === undefined) continue;
+      const { properties = {}, additionalProperties } = z.toJSONSchema(body, { io: 'input' });
+      const unknown = additionalProperties === false ? ['no_such_field'] : [];
+      for (const field of [...Object.keys(properties), ...unknown]) {
+        const answer = await harness.call('operator', method, path.replace(':id', foreignId), {
+          // A list in a list is no value of any field.
+          body: { [field]: [[]] },
+        });
+        expect([method, path, field, answer.status]).toEqual([method, path, field, 400]);
+        const issues = answer.body.error.issues as { path: string }[];
+        expect(issues.some((issue) => issue.path.split(/[.[]/)[0] === field)).toBe(true);
+        tried += 1;
+      }
+    }
+    expect(tried).toBeGreaterThan(5);
   });
 });
 
@@ -257,6 +374,7 @@ describe('a defect', () => {
   it('is logged with its stack, and answered with the id of the request alone', async () => {
     const { plan } = harness.outside;
     harness.outside.plan = undefined as never;
+    harness.askForDefect();
     const rest = await harness.call('operator', 'GET', `/api/v1/tenants/${foreignId}/plan`);
     harness.outside.plan = plan;
     const id = String(rest.headers['x-request-id']);
@@ -286,13 +404,24 @@ describe('a defect', () => {
 });
 
 describe('every answer', () => {
-  it('carries an id of its own, whatever the client sent, and is not cached', async () => {
-    const headers = { 'x-request-id': 'forged' };
-    const first = await harness.call('operator', 'GET', '/api/v1/tenants', { headers });
-    const second = await harness.call('operator', 'GET', '/api/v1/tenants', { headers });
-    expect(first.headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
-    expect(second.headers['x-request-id']).not.toBe(first.headers['x-request-id']);
-    expect(first.headers['cache-control']).toBe('no-store');
+  it('carries the id that the client gave, or one of its own where that is none', async () => {
+    const ask = (id: string) =>
+      harness.call('operator', 'GET', '/api/v1/tenants', { headers: { 'x-request-id': id } });
+    expect((await ask('trace-0042.a')).headers['x-request-id']).toBe('trace-0042.a');
+    const forged = await ask('short');
+    expect(forged.headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
+    expect((await ask('two words')).headers['x-request-id']).not.toBe(forged.headers['x-request-id']);
+  });
+
+  it('is kept by nobody, and shows or runs nothing in a browser', async () => {
+    const { headers } = await harness.call('operator', 'GET', '/api/v1/tenants');
+    expect(headers).toMatchObject({
+      'cache-control': 'no-store',
+      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+      'x-content-type-options': 'nosniff',
+      'strict-transport-security': 'max-age=31536000',
+    });
+    expect(headers['access-control-allow-origin']).toBeUndefined();
   });
 
   it('is problem details for whoever accepts them', async () => {
@@ -307,7 +436,7 @@ describe('every answer', () => {
       title: 'The request cannot be understood',
       status: 400,
       code: 'invalid_request',
-      instance: `urn:uuid:${String(answer.headers['x-request-id'])}`,
+      instance: `urn:landlord:request:${String(answer.headers['x-request-id'])}`,
       issues: [{ path: 'memory_mb' }],
     });
   });

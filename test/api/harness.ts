@@ -10,13 +10,15 @@ import { Registry } from 'prom-client';
 import { createAccounts, type AccountOptions, type Accounts } from '../../src/accounts/accounts.ts';
 import { createApi } from '../../src/api/api.ts';
 import { createAuthenticator } from '../../src/api/auth.ts';
-import type { HealthView, PlanView } from '../../src/api/dependencies.ts';
+import type { HealthView, PlanView, Platform } from '../../src/api/dependencies.ts';
 import { systemClock } from '../../src/clock.ts';
 import { createFly } from '../../src/fly/client.ts';
 import type { Fly } from '../../src/fly/fly.ts';
 import { createPlatform } from '../../src/platform.ts';
 import { createSimulatorServer, type SimulatorServer } from '../../src/simulator/server.ts';
 import { connect, type Database } from '../../src/database/connection.ts';
+import { createLedger, type Ledger } from '../../src/ledger/ledger.ts';
+import type { RateLimits } from '../../src/api/rate-limit.ts';
 import { createPostgresStore } from '../../src/store/postgres/postgres-store.ts';
 import { createRevisionStore, type RevisionStore } from '../../src/store/revisions.ts';
 import type { EventStore, Survey, TenantStore } from '../../src/store/store.ts';
@@ -25,6 +27,7 @@ import { createVault } from '../../src/vault/postgres-vault.ts';
 import type { OwnersVault } from '../../src/vault/vault.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
+import { DEFECT } from '../support/processes.ts';
 import { signToken } from '../support/tokens.ts';
 
 export const ROOT = '/apis/cloud.systemprompt.io/v1alpha1';
@@ -84,8 +87,11 @@ export interface Harness {
   readonly survey: Survey;
   readonly clock: FakeClock;
   readonly outside: Outside;
-  /** Everything that was logged, one JSON line each. */
+  readonly ledger: Ledger;
+  /** Everything that was logged, one JSON line each; `close` rejects when a defect is among it that nobody asked for. */
   readonly logged: string[];
+  /** To be called by a test that brings about a defect. */
+  askForDefect(): void;
   /** Address of the listening socket. */
   readonly url: string;
   token(caller: Exclude<Caller, 'nobody'>): Promise<string>;
@@ -113,9 +119,15 @@ export const SECRET = 'a-secret-of-at-least-thirty-two-bytes';
 export async function openHarness(
   options: {
     random?: () => number;
+    limits?: Partial<RateLimits>;
+    corsOrigins?: string[];
+    /** Peers whose word about addresses counts. */
+    trustsProxy?: (address: string) => boolean;
     /** Instead of a database of the test's own. */
     databaseUrl?: string;
     cloudEnabled?: boolean;
+    /** Instead of the simulated Fly as it is. */
+    platform?: (real: Platform) => Platform;
     providers?: AccountOptions['providers'];
     billing?: AccountOptions['billing'];
     /** Verified addresses of operators. */
@@ -125,6 +137,7 @@ export async function openHarness(
   const testDatabase = options.databaseUrl === undefined ? await createTestDatabase() : undefined;
   const clock = createFakeClock(options);
   const logged: string[] = [];
+  let asked = 0;
   const log = pino({ level: 'trace' }, { write: (line: string) => void logged.push(line) });
   const database =
     testDatabase?.database ?? connect({ url: options.databaseUrl ?? '', log, clock: systemClock });
@@ -134,6 +147,16 @@ export async function openHarness(
     clock: systemClock,
     log,
     retention: { keepChanges: 1, keepChangesMs: 0 },
+  });
+  const metrics = new Registry();
+  const ledger = createLedger({
+    database,
+    clock: systemClock,
+    log,
+    metrics,
+    keys: [{ id: 'test', key: Buffer.alloc(32, 7) }],
+    keepAuditDays: 30,
+    keepRequestsDays: 14,
   });
   const outside: Outside = {
     images: new Map(),
@@ -190,7 +213,7 @@ export async function openHarness(
     events: stores.events,
     revisions,
     vault,
-    platform: createPlatform({ fly, sharedRegistryApp: 'images' }),
+    platform: (options.platform ?? ((real) => real))(createPlatform({ fly, sharedRegistryApp: 'images' })),
     databaseUrls: (uid, password) => ({
       internal: `postgresql://sp_${uid}:${password}@db.internal/sp_${uid}`,
       external: `postgresql://sp_${uid}:${password}@db.example.com/sp_${uid}?sslmode=require`,
@@ -210,7 +233,12 @@ export async function openHarness(
     resolveImage: (reference) => ask(() => outside.images.get(reference))(),
     planTenant: ask(() => outside.plan),
     health: () => outside.health(),
-    metrics: new Registry(),
+    metrics,
+    ledger,
+    // Time stands still here, and with it the limits: a test that is about them sets its own.
+    limits: { readsPerMinute: 1e6, writesPerMinute: 1e6, anonymousPerMinute: 1e6, ...options.limits },
+    trustsProxy: options.trustsProxy ?? (() => false),
+    corsOrigins: options.corsOrigins ?? [],
   });
   await api.listen({ host: '127.0.0.1', port: 0 });
   const { port } = api.server.address() as AddressInfo;
@@ -251,7 +279,9 @@ export async function openHarness(
     survey: stores.survey,
     clock,
     outside,
+    ledger,
     logged,
+    askForDefect: () => void (asked += 1),
     url,
     token,
     async call(caller, method, url, { body, headers = {} } = {}) {
@@ -280,10 +310,16 @@ export async function openHarness(
     compact: () => stores.compact(),
     async close() {
       await api.close();
+      await ledger.close();
       await fly.close();
       await simulator.close();
       await stores.close();
       await (testDatabase?.drop() ?? database.close());
+      const defects = logged.filter((line) => line.includes(DEFECT));
+      if (defects.length !== asked)
+        throw new Error(
+          `${defects.length} requests met a defect, asked for were ${asked}: ${defects.join(' ')}`,
+        );
     },
   };
 }

@@ -12,6 +12,7 @@ import { createAccounts } from '../../src/accounts/accounts.ts';
 import { createApi } from '../../src/api/api.ts';
 import { createAuthenticator } from '../../src/api/auth.ts';
 import { createRuntimeMetrics } from '../../src/controller/metrics.ts';
+import { createLedger, type Ledger } from '../../src/ledger/ledger.ts';
 import { createLoop } from '../../src/loop.ts';
 import { createPlatform, databaseUrls } from '../../src/platform.ts';
 import { previewPlan } from '../../src/reconcilers/tenant/plan-view.ts';
@@ -28,6 +29,7 @@ const JWT_KEY = 'a-key-for-tokens-of-at-least-32-bytes';
 const logged: string[] = [];
 let house: Harness;
 let api: FastifyInstance;
+let ledger: Ledger;
 let bearer: string;
 
 beforeAll(async () => {
@@ -47,6 +49,14 @@ beforeAll(async () => {
     log,
   });
   const observing = { ...parts, settings, clock, digestUsedElsewhere: house.loop.digestUsedElsewhere };
+  const metrics = new Registry();
+  // What it keeps of requests is looked through with everything else.
+  ledger = createLedger({
+    ...{ database: test.database, clock, log, metrics },
+    keys: [{ id: 'test', key: randomBytes(32) }],
+    keepAuditDays: 30,
+    keepRequestsDays: 14,
+  });
   api = createApi({
     ...{ store, events, vault, clock, log, ...settings },
     revisions: createRevisionStore({ database: test.database, clock }),
@@ -67,7 +77,11 @@ beforeAll(async () => {
     databaseUrls: databaseUrls(parts.databases, undefined),
     cloudEnabled: true,
     health: async () => ({ healthy: true, checks: [] }),
-    metrics: new Registry(),
+    metrics,
+    ledger,
+    limits: { readsPerMinute: 1e6, writesPerMinute: 1e6, anonymousPerMinute: 1e6 },
+    trustsProxy: () => false,
+    corsOrigins: [],
   });
   const identity = { role: 'customer', subject: 'carl', customer: 'ctm_1' } as const;
   const lifetimeSeconds = 3_600;
@@ -76,6 +90,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await api.close();
+  await ledger.close();
   await house.close();
 });
 

@@ -14,6 +14,9 @@ const ROOT = resolve(import.meta.dirname, '../..');
 /** Enough of a process's output to tell why it failed. */
 const KEPT_OUTPUT = 64 * 1024;
 
+/** What the daemon logs when it answers a request with a 5xx that is its own fault. */
+export const DEFECT = 'request met a defect';
+
 export interface RunningProcess {
   readonly pid: number;
   /** What it has printed lately, both streams together. */
@@ -68,7 +71,7 @@ export async function startSimulator(
   return { ...running, url };
 }
 
-/** `npm start`, by its built file. Returns once /readyz is green. */
+/** `npm start`, by its built file. Returns once /readyz is green; `stop` rejects when it has met a defect of its own. */
 export async function startDaemon(options: {
   readonly stateDir: string;
   readonly simulatorUrl?: string;
@@ -94,7 +97,16 @@ export async function startDaemon(options: {
     timeoutMs: 60_000,
   });
   const text = await readFile(join(options.stateDir, 'credentials.json'), 'utf8');
-  return { ...running, url, credentials: credentialsSchema.parse(JSON.parse(text)) };
+  const stop = async (): Promise<number | null> => {
+    const code = await running.stop();
+    const defect = running
+      .output()
+      .split('\n')
+      .find((line) => line.includes(DEFECT));
+    if (defect !== undefined) throw new Error(`the daemon met a defect of its own: ${defect}`);
+    return code;
+  };
+  return { ...running, stop, url, credentials: credentialsSchema.parse(JSON.parse(text)) };
 }
 
 /** Runs a file of the project with Node and an environment of its own, without waiting for anything. */

@@ -8,6 +8,7 @@ import type { Clock } from '../../clock.ts';
 import { API_VERSION, PLURAL } from '../../tenant/names.ts';
 import type { Tenant } from '../../tenant/schema.ts';
 import { identityOf, requireOperator } from '../access.ts';
+import { auditWrites, storeOf } from '../audit.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { parse } from '../edge.ts';
 import { collectRoutes, refuseOtherMethods } from '../routes.ts';
@@ -30,7 +31,10 @@ import {
   type WriteRequest,
 } from './write.ts';
 
-export type DoorDependencies = Pick<ApiDependencies, 'store' | 'auth' | 'clock'> & {
+export type DoorDependencies = Pick<
+  ApiDependencies,
+  'store' | 'auth' | 'clock' | 'ledger' | 'trustsProxy'
+> & {
   readonly streams: Streams;
 };
 
@@ -44,6 +48,7 @@ export function openKubernetesDoor(scope: FastifyInstance, dependencies: DoorDep
   const { store, clock } = dependencies;
   const routes = collectRoutes(scope);
   scope.addHook('onRequest', requireOperator(dependencies.auth));
+  auditWrites(scope, dependencies);
   acceptBodies(scope);
 
   const listing = listRoute(dependencies);
@@ -58,7 +63,7 @@ export function openKubernetesDoor(scope: FastifyInstance, dependencies: DoorDep
     const { namespace } = parse(namespaceSchema, request.params, 'the path');
     const show = presenter(request, clock);
     const created = await createTenant({
-      store,
+      store: storeOf(request, store),
       clock,
       namespace,
       body: request.body,
@@ -73,7 +78,13 @@ export function openKubernetesDoor(scope: FastifyInstance, dependencies: DoorDep
   scope.delete(item, { onRequest: onlyTypes(JSON_BODY) }, async (request) => {
     const place = parse(placeSchema, request.params, 'the path');
     const { dryRun } = parseWriteQuery(request.query);
-    const left = await deleteTenant({ store, clock, place, body: request.body, dryRun });
+    const left = await deleteTenant({
+      store: storeOf(request, store),
+      clock,
+      place,
+      body: request.body,
+      dryRun,
+    });
     return (left.metadata.finalizers ?? []).length > 0 ? left : deletedStatus(left);
   });
 
@@ -92,7 +103,7 @@ function objectRoutes(
   const { path, subresource } = options;
   const { store, clock } = options.dependencies;
   const writeRequest = (request: FastifyRequest, reply: FastifyReply): WriteRequest => ({
-    store,
+    store: storeOf(request, store),
     clock,
     place: parse(placeSchema, request.params, 'the path'),
     subresource,

@@ -16,7 +16,16 @@ import { sendStatus } from './status.ts';
 
 export type KubectlDependencies = Pick<
   ApiDependencies,
-  'store' | 'events' | 'auth' | 'clock' | 'log' | 'metrics' | 'health'
+  | 'store'
+  | 'events'
+  | 'auth'
+  | 'clock'
+  | 'log'
+  | 'metrics'
+  | 'health'
+  | 'ledger'
+  | 'trustsProxy'
+  | 'corsOrigins'
 > & {
   readonly survey: Survey;
   /** Landlord's own, such as `0.1.0`. */

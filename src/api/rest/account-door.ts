@@ -5,45 +5,67 @@
 import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
 import type { Tenant } from '../../tenant/schema.ts';
-import { identityOf, requireIdentity } from '../access.ts';
 import type { Identity } from '../auth.ts';
 import type { ApiDependencies } from '../dependencies.ts';
-import { acceptJson, parse } from '../edge.ts';
-import { collectRoutes, refuseOtherMethods } from '../routes.ts';
-import { activitySchema, type meAnswerSchema } from './account-schemas.ts';
+import { openDoor, type DoorParts } from '../door.ts';
+import type { Routes } from '../routes.ts';
+import { activitySchema, meAnswerSchema } from './account-schemas.ts';
 import { addressOf, ownedStatus } from './view.ts';
 
-export type AccountDependencies = Pick<
-  ApiDependencies,
-  'accounts' | 'auth' | 'store' | 'subdomainSuffix' | 'maskedDatabaseUrl'
->;
+export type AccountDependencies = DoorParts & Pick<ApiDependencies, 'subdomainSuffix' | 'maskedDatabaseUrl'>;
 
+const TAG = 'Account';
 /** More than any customer has; what lies beyond is in `GET /tenants`, page by page. */
 const MOST_TENANTS = 500;
 /** Reserved (RFC 2606), and of the shape without which the CLI ends itself: for an issuer that tells no address. */
 const UNKNOWN_EMAIL = 'unknown@users.invalid';
 
 export function openAccountDoor(scope: FastifyInstance, dependencies: AccountDependencies): void {
-  const routes = collectRoutes(scope);
-  scope.addHook('onRequest', requireIdentity(dependencies.auth));
-  acceptJson(scope, ['application/json']);
+  openDoor(scope, dependencies, { declare: (routes) => accountRoutes(routes, dependencies) });
+}
 
-  scope.get('/api/v1/auth/me', (request) => describe(dependencies, identityOf(request)));
-
-  scope.post('/api/v1/auth/logout', async (request, reply) => {
-    const { sessionId } = identityOf(request);
-    if (sessionId !== undefined) await dependencies.accounts.users.logOut(sessionId);
-    return reply.code(204).send();
-  });
-
-  scope.post('/api/v1/activity', (request, reply) => {
-    const { event } = parse(activitySchema, request.body, 'the body');
-    // Who it was is in the token; what the body says of that is anybody's word.
-    request.log.info({ event, subject: identityOf(request).subject }, 'activity of the CLI');
-    return reply.code(204).send();
-  });
-
-  refuseOtherMethods(scope, routes);
+function accountRoutes(routes: Routes, dependencies: AccountDependencies): void {
+  routes.add(
+    {
+      method: 'GET',
+      path: '/api/v1/auth/me',
+      summary: 'Who the caller is, with all of their tenants',
+      tag: TAG,
+      access: 'caller',
+      answers: { 200: meAnswerSchema },
+    },
+    ({ identity }) => describe(dependencies, identity),
+  );
+  routes.add(
+    {
+      method: 'POST',
+      path: '/api/v1/auth/logout',
+      summary: 'End the login that the token stands for',
+      tag: TAG,
+      access: 'caller',
+      answers: { 204: { description: 'It has ended.' } },
+    },
+    async ({ identity: { sessionId }, reply }) => {
+      if (sessionId !== undefined) await dependencies.accounts.users.logOut(sessionId);
+      return reply.code(204).send();
+    },
+  );
+  routes.add(
+    {
+      method: 'POST',
+      path: '/api/v1/activity',
+      summary: 'What the CLI tells of logins and logouts',
+      tag: TAG,
+      access: 'caller',
+      body: activitySchema,
+      answers: { 204: { description: 'Noted.' } },
+    },
+    ({ identity: { subject }, body: { event }, request, reply }) => {
+      // Who it was is in the token; what the body says of that is anybody's word.
+      request.log.info({ event, subject }, 'activity of the CLI');
+      return reply.code(204).send();
+    },
+  );
 }
 
 type Me = z.infer<typeof meAnswerSchema>;

@@ -38,6 +38,9 @@ export const tokenErrorSchema = z.object({
   error_description: z.string(),
 });
 
+/** `GET /.well-known/jwks.json`: RFC 7517. */
+export const keySetSchema = z.object({ keys: z.array(z.looseObject({ kty: z.string(), kid: z.string() })) });
+
 /** `GET /auth/me`. */
 export const meAnswerSchema = z.object({
   user: z.object({ id, email: z.string(), name: z.string().optional() }),
@@ -133,3 +136,6 @@ export const inboxAnswerSchema = z.object({
     }),
   ),
 });
+
+/** `POST /webhooks/paddle/events/{event}/replay`. */
+export const replayAnswerSchema = z.object({ status: z.literal('accepted') });

@@ -12,89 +12,147 @@ import { PaddleError } from '../../accounts/paddle.ts';
 import type { Plan } from '../../accounts/plans.ts';
 import { allowedRedirect, withParameters } from '../../accounts/redirects.ts';
 import { AccountError } from '../../accounts/users.ts';
-import { identityOf, requireIdentity } from '../access.ts';
+import { identityOf } from '../access.ts';
 import type { ApiDependencies } from '../dependencies.ts';
-import { acceptJson, parse } from '../edge.ts';
-import { ApiError } from '../errors.ts';
-import { collectRoutes, refuseOtherMethods } from '../routes.ts';
+import { openDoor, type DoorParts } from '../door.ts';
+import { ApiError, type ErrorCode } from '../errors.ts';
+import type { Routes } from '../routes.ts';
 import type { Streams } from '../streams.ts';
-import { checkoutSchema, type checkoutAnswerSchema } from './account-schemas.ts';
+import { checkoutAnswerSchema, checkoutSchema } from './account-schemas.ts';
 import { writeCheckoutEvents } from './checkout-events.ts';
 import { redirectRefused, redirectTo } from './login-door.ts';
 import { paymentPage } from './payment-page.ts';
+import { TAG } from './plans-door.ts';
 import { billingOf } from './webhook-door.ts';
 
-export type CheckoutDependencies = Pick<
-  ApiDependencies,
-  'accounts' | 'auth' | 'store' | 'events' | 'clock' | 'subdomainSuffix'
-> & { readonly streams: Streams };
+export type CheckoutDependencies = DoorParts &
+  Pick<ApiDependencies, 'events' | 'subdomainSuffix'> & { readonly streams: Streams };
 
+/** What can be wrong with an order. */
+export const ORDER_ERRORS: readonly ErrorCode[] = [
+  'billing_disabled',
+  'billing_refused',
+  'forbidden',
+  'plan_limit_reached',
+];
+const checkoutParamsSchema = z.object({ checkout: z.string().max(64) });
 const CHECKOUT = '/api/v1/checkout';
 /** The CLI gives up after five minutes; people pay slower. */
 const EVENTS_LIFETIME_MS = 30 * 60_000;
 
 /** Registers what needs a token. */
 export function openCheckoutDoor(scope: FastifyInstance, dependencies: CheckoutDependencies): void {
-  const routes = collectRoutes(scope);
-  scope.addHook('onRequest', requireIdentity(dependencies.auth));
-  acceptJson(scope, ['application/json']);
+  openDoor(scope, dependencies, {
+    declare(routes) {
+      orderRoute(routes, dependencies);
+      eventsRoute(routes, dependencies);
+    },
+  });
+}
 
-  scope.post(CHECKOUT, (request) => {
-    const { price_id, region, redirect_uri, name } = parse(checkoutSchema, request.body, 'the body');
-    const { regions } = dependencies.accounts.settings;
-    if (!regions.includes(region))
-      throw new ApiError(
-        'invalid_request',
-        `cannot read the body: region: must be one of ${regions.join(', ')}`,
+function orderRoute(routes: Routes, dependencies: CheckoutDependencies): void {
+  routes.add(
+    {
+      method: 'POST',
+      path: CHECKOUT,
+      summary: 'Order a tenant, and learn where to pay',
+      tag: TAG,
+      access: 'caller',
+      body: checkoutSchema,
+      answers: { 200: checkoutAnswerSchema },
+      errors: ORDER_ERRORS,
+    },
+    ({ body: { price_id, region, redirect_uri, name }, request }) => {
+      const { regions } = dependencies.accounts.settings;
+      if (!regions.includes(region))
+        throw new ApiError(
+          'invalid_request',
+          `cannot read the body: region: must be one of ${regions.join(', ')}`,
+        );
+      const wish = { priceId: price_id, region, redirectUri: redirect_uri, forTenant: undefined };
+      return placeOrder(dependencies, request, { ...wish, name: name ?? undefined });
+    },
+  );
+}
+
+function eventsRoute(routes: Routes, dependencies: CheckoutDependencies): void {
+  routes.add(
+    {
+      method: 'GET',
+      path: `${CHECKOUT}/:checkout/events`,
+      summary: 'How the order becomes a tenant: what has happened, then what happens',
+      tag: TAG,
+      access: 'caller',
+      params: checkoutParamsSchema,
+      answers: {},
+      streams: true,
+      errors: ['checkout_not_found', 'billing_disabled'],
+    },
+    async ({ identity: { role, customer, subject }, params, reply }) => {
+      const checkout = await findCheckout(dependencies, params.checkout);
+      if (role !== 'operator' && checkout.customer !== customer) throw checkoutNotFound(checkout.id);
+      const options = {
+        kind: 'events',
+        contentType: 'text/event-stream',
+        lifetimeMs: EVENTS_LIFETIME_MS,
+      } as const;
+      await dependencies.streams.serve(reply, { ...options, holder: subject }, (stream) =>
+        writeCheckoutEvents({ ...dependencies, checkout }, stream),
       );
-    const wish = { priceId: price_id, region, redirectUri: redirect_uri, forTenant: undefined };
-    return placeOrder(dependencies, request, { ...wish, name: name ?? undefined });
-  });
-
-  scope.get(`${CHECKOUT}/:checkout/events`, async (request, reply) => {
-    const checkout = await findCheckout(dependencies, request);
-    const { role, customer, subject } = identityOf(request);
-    if (role !== 'operator' && checkout.customer !== customer) throw checkoutNotFound(checkout.id);
-    const options = {
-      kind: 'events',
-      contentType: 'text/event-stream',
-      lifetimeMs: EVENTS_LIFETIME_MS,
-    } as const;
-    await dependencies.streams.serve(reply, { ...options, holder: subject }, (stream) =>
-      writeCheckoutEvents({ ...dependencies, checkout }, stream),
-    );
-    return reply;
-  });
-
-  refuseOtherMethods(scope, routes);
+      return reply;
+    },
+  );
 }
 
 /** Registers what a browser visits on its way. */
-export function openPaymentDoor(
-  scope: FastifyInstance,
-  dependencies: Pick<ApiDependencies, 'accounts'>,
-): void {
-  const routes = collectRoutes(scope);
+export function openPaymentDoor(scope: FastifyInstance, dependencies: DoorParts): void {
+  openDoor(scope, dependencies, { declare: (routes) => paymentRoutes(routes, dependencies) });
+}
 
-  scope.get(`${CHECKOUT}/:checkout/pay`, async (request, reply) => {
-    const { clientToken, environment } = billingOf(dependencies);
-    const { id } = await findCheckout(dependencies, request);
-    if (clientToken === undefined) throw checkoutNotFound(id);
-    const nonce = randomBytes(16).toString('base64url');
-    const returnUrl = `${dependencies.accounts.settings.publicUrl()}${CHECKOUT}/${id}/return`;
-    const { html, policy } = paymentPage({ clientToken, environment, returnUrl, nonce });
-    return reply.header('content-security-policy', policy).type('text/html; charset=utf-8').send(html);
-  });
-
-  scope.get(`${CHECKOUT}/:checkout/return`, async (request, reply) => {
-    const { id, redirectUri } = await findCheckout(dependencies, request);
-    if (redirectUri === undefined) return reply.type('text/plain').send('Paid. You can close this window.\n');
-    // Pending, and never with the tenant's id: only so does the CLI follow the events and deploy afterwards.
-    const parameters = { status: 'pending', checkout_session_id: id };
-    return redirectTo(reply, withParameters(new URL(redirectUri), parameters));
-  });
-
-  refuseOtherMethods(scope, routes);
+function paymentRoutes(routes: Routes, dependencies: Pick<ApiDependencies, 'accounts'>): void {
+  const common = {
+    method: 'GET',
+    tag: TAG,
+    access: 'public',
+    params: checkoutParamsSchema,
+    errors: ['checkout_not_found', 'billing_disabled'],
+  } as const;
+  routes.add(
+    {
+      ...common,
+      path: `${CHECKOUT}/:checkout/pay`,
+      summary: 'The page on which the buyer pays',
+      answers: { 200: { contentType: 'text/html', description: 'For browsers.' } },
+    },
+    async ({ params, reply }) => {
+      const { clientToken, environment } = billingOf(dependencies);
+      const { id } = await findCheckout(dependencies, params.checkout);
+      if (clientToken === undefined) throw checkoutNotFound(id);
+      const nonce = randomBytes(16).toString('base64url');
+      const returnUrl = `${dependencies.accounts.settings.publicUrl()}${CHECKOUT}/${id}/return`;
+      const { html, policy } = paymentPage({ clientToken, environment, returnUrl, nonce });
+      return reply.header('content-security-policy', policy).type('text/html; charset=utf-8').send(html);
+    },
+  );
+  routes.add(
+    {
+      ...common,
+      path: `${CHECKOUT}/:checkout/return`,
+      summary: 'Where the buyer comes back to',
+      answers: {
+        200: { contentType: 'text/plain', description: 'There is nowhere to go on to.' },
+        302: { description: 'On to where the order came from.' },
+      },
+    },
+    async ({ params, reply }) => {
+      const { id, redirectUri } = await findCheckout(dependencies, params.checkout);
+      if (redirectUri === undefined)
+        return reply.type('text/plain').send('Paid. You can close this window.\n');
+      // Pending, and never with the tenant's id: only so does the CLI follow the events and deploy afterwards.
+      const parameters = { status: 'pending', checkout_session_id: id };
+      return redirectTo(reply, withParameters(new URL(redirectUri), parameters));
+    },
+  );
 }
 
 export interface Wish {
@@ -170,11 +228,7 @@ async function refuseTooMany(
   );
 }
 
-async function findCheckout(
-  dependencies: Pick<ApiDependencies, 'accounts'>,
-  request: FastifyRequest,
-): Promise<Checkout> {
-  const { checkout: id } = parse(z.object({ checkout: z.string() }), request.params, 'the path');
+async function findCheckout(dependencies: Pick<ApiDependencies, 'accounts'>, id: string): Promise<Checkout> {
   const { checkouts } = billingOf(dependencies);
   const found = z.uuid().safeParse(id).success ? await checkouts.find(id.toLowerCase()) : undefined;
   if (found === undefined) throw checkoutNotFound(id);

@@ -3,20 +3,20 @@
  * until it is used; and by a rotation, which answers with the new ones. The rotation is a wish in the spec, so that
  * it survives any crash: the loop sets the password on the server and on Fly, and restarts the machine.
  */
-import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Tenant } from '../../tenant/schema.ts';
 import { LINK_TOKEN_PATTERN } from '../../vault/links.ts';
 import type { RevealedSecrets } from '../../vault/vault.ts';
-import { findTenant } from '../access.ts';
+import { linkRefused } from '../access.ts';
 import type { ApiDependencies } from '../dependencies.ts';
-import { parse } from '../edge.ts';
 import { ApiError } from '../errors.ts';
+import type { Routes } from '../routes.ts';
 import { changeSpec } from './change.ts';
-import { verbSchema } from './requests.ts';
-import { accepted, notProvisioned, TENANT, TENANTS, tenantId } from './tenant-of.ts';
+import { verbSchema, waitQuerySchema } from './requests.ts';
+import { notProvisioned, TAG, TENANT, TENANTS } from './tenant-of.ts';
 import { rotateCredentials } from './verbs.ts';
 import { addressOf } from './view.ts';
+import { accept } from './wait.ts';
 
 export type CredentialsDependencies = Pick<
   ApiDependencies,
@@ -45,45 +45,64 @@ export const rotatedAnswer = z.object({
   secrets_url: z.string().optional(),
 });
 
-/** Registers the credentials link and the rotation. */
-export function credentialRoutes(scope: FastifyInstance, dependencies: CredentialsDependencies): void {
-  scope.get(`${TENANT}/credentials/:token`, async (request) => {
-    const tenant = await findTenant(dependencies, request);
-    const { token } = parse(z.object({ token: z.string() }), request.params, 'the path');
-    const credentials = await redeem(dependencies, tenant, token);
-    if (credentials !== undefined) return credentials;
-    throw new ApiError(
-      'link_not_found',
-      'cannot show the credentials: this link was used or replaced; rotate them to get a new one',
-    );
-  });
-
-  // PATCH as well, because older documents say so.
-  scope.route({
-    method: ['POST', 'PATCH'],
-    url: `${TENANT}/rotate-credentials`,
-    handler: async (request, reply) => {
-      const tenant = await findTenant(dependencies, request);
-      parse(verbSchema, request.body, 'the body');
-      const changed = await askForRotation(dependencies, tenant, request.headers['if-match']);
-      return accepted(reply, changed).send(await rotatedView(dependencies, changed));
+/** Declares the credentials link and the rotation. */
+export function credentialRoutes(routes: Routes, dependencies: CredentialsDependencies): void {
+  routes.add(
+    {
+      method: 'GET',
+      path: `${TENANT}/credentials/:token`,
+      summary: 'The credentials of the tenant, once',
+      tag: TAG,
+      access: 'owner',
+      params: z.object({ token: z.string() }),
+      answers: { 200: credentialsAnswer },
+      errors: ['link_not_found'],
     },
-  });
+    async ({ tenant, params: { token } }) => {
+      const credentials = await redeem(dependencies, tenant, token);
+      if (credentials !== undefined) return credentials;
+      throw new ApiError(
+        'link_not_found',
+        'cannot show the credentials: this link was used or replaced; rotate them to get a new one',
+      );
+    },
+  );
+  // PATCH as well, because older documents say so.
+  for (const method of ['POST', 'PATCH'] as const) rotateRoute(routes, dependencies, method);
+}
+
+function rotateRoute(routes: Routes, dependencies: CredentialsDependencies, method: 'POST' | 'PATCH'): void {
+  routes.add(
+    {
+      method,
+      path: `${TENANT}/rotate-credentials`,
+      summary: 'Give the database a new password and restart the machine with it',
+      tag: TAG,
+      access: 'owner',
+      versioned: true,
+      query: waitQuerySchema,
+      body: verbSchema,
+      answers: { 200: rotatedAnswer, 202: rotatedAnswer },
+      errors: ['not_provisioned', 'conflict', 'invalid_state'],
+    },
+    async ({ tenant, store, query, request, reply }) => {
+      const ifMatch = request.headers['if-match'];
+      const changed = await askForRotation({ ...dependencies, store }, tenant, ifMatch);
+      const now = await accept(dependencies, { reply, changed, waitMs: query.wait });
+      return rotatedView(dependencies, now);
+    },
+  );
 }
 
 /** The credentials for whoever brings the link's token as bearer. Throws ApiError `unauthorized`. */
 export async function redeemBearer(
   dependencies: CredentialsDependencies,
-  request: FastifyRequest,
+  tenant: Tenant,
   token: string,
 ): Promise<z.infer<typeof credentialsAnswer>> {
-  const id = z.uuid().safeParse(tenantId(request).toLowerCase()).data;
-  const tenant = id === undefined ? undefined : await dependencies.store.getByUid(id);
-  const credentials = tenant && (await redeem(dependencies, tenant, token));
-  if (credentials !== undefined) return credentials;
-  throw new ApiError('unauthorized', 'cannot authenticate: the token is not valid', {
-    headers: { 'www-authenticate': 'Bearer error="invalid_token"' },
-  });
+  const credentials = await redeem(dependencies, tenant, token);
+  if (credentials === undefined) throw linkRefused();
+  return credentials;
 }
 
 /** Address of the link below the API's own, while it waits to be used. */

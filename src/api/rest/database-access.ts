@@ -2,14 +2,14 @@
  * May a tenant's database be reached from outside? A wish in the spec; the loop lets the tenant's role into the group
  * that the server's own rules (pg_hba.conf) admit from elsewhere.
  */
-import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import { findTenant } from '../access.ts';
 import type { ApiDependencies } from '../dependencies.ts';
-import { parse } from '../edge.ts';
+import type { Routes } from '../routes.ts';
 import { changeSpec } from './change.ts';
-import { accepted, notProvisioned, TENANT } from './tenant-of.ts';
+import { waitQuerySchema } from './requests.ts';
+import { notProvisioned, TAG, TENANT } from './tenant-of.ts';
 import { refuseDeleted } from './verbs.ts';
+import { accept } from './wait.ts';
 
 /** Body of `PUT /external-db-access`. */
 export const databaseAccessSchema = z.strictObject({ enabled: z.boolean() });
@@ -23,25 +23,36 @@ export const databaseAccessAnswer = z.object({
 const MASKED_PASSWORD = '********';
 
 export function databaseAccessRoute(
-  scope: FastifyInstance,
-  dependencies: Pick<ApiDependencies, 'store' | 'vault' | 'databaseUrls'>,
+  routes: Routes,
+  dependencies: Pick<ApiDependencies, 'store' | 'clock' | 'vault' | 'databaseUrls'>,
 ): void {
-  const { store, vault, databaseUrls } = dependencies;
-  scope.put(`${TENANT}/external-db-access`, async (request, reply) => {
-    const tenant = await findTenant(dependencies, request);
-    const { enabled } = parse(databaseAccessSchema, request.body, 'the body');
-    const { uid } = tenant.metadata;
-    const secrets = await vault.reveal(uid);
-    if (secrets === undefined)
-      throw notProvisioned(tenant, 'change the database access of', 'it has no database yet');
-    const ifMatch = request.headers['if-match'];
-    const changed = await changeSpec({ store, tenant, ifMatch }, (now) => {
-      refuseDeleted(now, 'change the database access of');
-      return { ...now.spec, externalDatabaseAccess: enabled };
-    });
-    const { external } = databaseUrls(uid, enabled ? secrets.databasePassword : MASKED_PASSWORD);
-    return accepted(reply, changed).send({
-      data: { tenant_id: uid, external_db_access: enabled, database_url: external },
-    });
-  });
+  const { vault, databaseUrls } = dependencies;
+  routes.add(
+    {
+      method: 'PUT',
+      path: `${TENANT}/external-db-access`,
+      summary: 'Let the database be reached from outside, or no longer',
+      tag: TAG,
+      access: 'owner',
+      versioned: true,
+      query: waitQuerySchema,
+      body: databaseAccessSchema,
+      answers: { 200: databaseAccessAnswer, 202: databaseAccessAnswer },
+      errors: ['not_provisioned', 'conflict', 'invalid_state'],
+    },
+    async ({ tenant, store, body: { enabled }, query, request, reply }) => {
+      const { uid } = tenant.metadata;
+      const secrets = await vault.reveal(uid);
+      if (secrets === undefined)
+        throw notProvisioned(tenant, 'change the database access of', 'it has no database yet');
+      const ifMatch = request.headers['if-match'];
+      const changed = await changeSpec({ store, tenant, ifMatch }, (now) => {
+        refuseDeleted(now, 'change the database access of');
+        return { ...now.spec, externalDatabaseAccess: enabled };
+      });
+      await accept(dependencies, { reply, changed, waitMs: query.wait });
+      const { external } = databaseUrls(uid, enabled ? secrets.databasePassword : MASKED_PASSWORD);
+      return { data: { tenant_id: uid, external_db_access: enabled, database_url: external } };
+    },
+  );
 }

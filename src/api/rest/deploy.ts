@@ -9,10 +9,13 @@ import type { Tenant } from '../../tenant/schema.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { askOutside } from '../edge.ts';
 import { ApiError } from '../errors.ts';
+import type { Routes } from '../routes.ts';
 import { changeSpec } from './change.ts';
-import { requireCloud } from './tenant-of.ts';
+import { deploySchema, waitQuerySchema } from './requests.ts';
+import { requireCloud, TAG, TENANT } from './tenant-of.ts';
 import { deploy, restart } from './verbs.ts';
 import { addressOf, isObserved } from './view.ts';
+import { accept } from './wait.ts';
 
 /** The CLI gives up on the whole request after 30 seconds. */
 const RESOLVE_TIMEOUT_MS = 20_000;
@@ -24,14 +27,16 @@ export type DeployDependencies = Pick<
   'store' | 'clock' | 'registryHost' | 'sharedRegistryApp' | 'resolveImage' | 'revisions' | 'cloudEnabled'
 >;
 
-const deployState = z.object({
-  status: z.enum(['deployed', 'deploying', 'suspended']),
-  app_url: z.string(),
-  url: z.string(),
-  image: z.string().optional(),
-  machine_id: z.string().optional(),
-  generation: z.int(),
-});
+const deployState = z
+  .object({
+    status: z.enum(['deployed', 'deploying', 'suspended']),
+    app_url: z.string(),
+    url: z.string(),
+    image: z.string().optional(),
+    machine_id: z.string().optional(),
+    generation: z.int(),
+  })
+  .meta({ id: 'Deploy' });
 
 /** Answer of `POST /deploy`: the CLI reads `data`; scripts from before the envelope read the top level. */
 export const deployAnswer = z.object({
@@ -40,8 +45,48 @@ export const deployAnswer = z.object({
   url: z.string(),
 });
 
+export function deployRoute(
+  routes: Routes,
+  dependencies: DeployDependencies & Pick<ApiDependencies, 'subdomainSuffix'>,
+): void {
+  routes.add(
+    {
+      method: 'POST',
+      path: `${TENANT}/deploy`,
+      summary: 'Run the image that was pushed, by the digest that its tag has now',
+      tag: TAG,
+      access: 'owner',
+      versioned: true,
+      gated: true,
+      query: waitQuerySchema,
+      body: deploySchema,
+      answers: { 200: deployAnswer, 202: deployAnswer },
+      errors: [
+        'invalid_image',
+        'image_not_found',
+        'conflict',
+        'invalid_state',
+        'not_provisioned',
+        'invalid',
+        'cloud_disabled',
+      ],
+    },
+    async ({ identity, tenant, store, body: { image }, query, request, reply }) => {
+      const ifMatch = request.headers['if-match'];
+      const deployedBy = identity.subject;
+      const changed = await deployImage(
+        { ...dependencies, store },
+        { tenant, image, ifMatch, deployedBy, reply },
+      );
+      const now = await accept(dependencies, { reply, changed, waitMs: query.wait });
+      const data = deployView(now, dependencies.subdomainSuffix);
+      return { data, status: data.status, url: data.url };
+    },
+  );
+}
+
 /** Deploys, and answers the tenant as it then stands. */
-export async function deployImage(
+async function deployImage(
   dependencies: DeployDependencies,
   request: {
     readonly tenant: Tenant;

@@ -3,18 +3,20 @@
  * is the first of `spec.hostnames`, which `PATCH /tenants/{id}` sets as a whole. Certificates are the loop's to ask
  * for; their state is read from Fly.
  */
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import { getDomain } from 'tldts';
 import { z } from 'zod';
 import type { Tenant, TenantSpec } from '../../tenant/schema.ts';
-import { findTenant } from '../access.ts';
 import type { ApiDependencies, CertificateState } from '../dependencies.ts';
-import { askOutside, parse } from '../edge.ts';
+import { askOutside } from '../edge.ts';
 import { ApiError } from '../errors.ts';
+import type { Routes } from '../routes.ts';
 import { changeSpec } from './change.ts';
-import { accepted, appOf, requireCloud, TENANT } from './tenant-of.ts';
+import { waitQuerySchema } from './requests.ts';
+import { appOf, requireCloud, TAG, TENANT } from './tenant-of.ts';
 import { refuseDeleted } from './verbs.ts';
 import { addressOf } from './view.ts';
+import { accept } from './wait.ts';
 
 type DomainDependencies = Pick<
   ApiDependencies,
@@ -61,42 +63,90 @@ export const customDomainAnswer = z.object({ data: domainSchema });
 /** Answer of `GET /domains`: the built-in hostname first, then every custom one. */
 export const domainsAnswer = z.object({ data: z.array(domainSchema) });
 
-export function domainRoutes(scope: FastifyInstance, dependencies: DomainDependencies): void {
-  const { store, subdomainSuffix } = dependencies;
-  const custom = `${TENANT}/custom-domain`;
+const CUSTOM = `${TENANT}/custom-domain`;
 
-  scope.get(`${TENANT}/domains`, async (request, reply) => {
-    const tenant = await findTenant(dependencies, request);
-    const { host } = addressOf(tenant, subdomainSuffix);
-    const names = [host, ...tenant.spec.hostnames];
-    const states = await readStates(dependencies, { reply, tenant, names });
-    return { data: names.map((name, index) => domainView(tenant, name, states[index])) };
-  });
+export function domainRoutes(routes: Routes, dependencies: DomainDependencies): void {
+  readRoutes(routes, dependencies);
+  setRoute(routes, dependencies);
+  routes.add(
+    {
+      method: 'DELETE',
+      path: CUSTOM,
+      summary: 'Take the custom domain away',
+      tag: TAG,
+      access: 'owner',
+      versioned: true,
+      answers: { 204: { description: 'It is taken away.' } },
+      errors: ['domain_not_found', 'conflict', 'invalid_state'],
+    },
+    async ({ tenant, store, request, reply }) => {
+      const name = customDomainOf(tenant);
+      const ifMatch = request.headers['if-match'];
+      await changeSpec({ store, tenant, ifMatch }, (now) => without(now, name));
+      return reply.code(204).send();
+    },
+  );
+}
 
-  scope.get(custom, async (request, reply) => {
-    const tenant = await findTenant(dependencies, request);
-    const name = customDomainOf(tenant);
-    const [state] = await readStates(dependencies, { reply, tenant, names: [name] });
-    return { data: domainView(tenant, name, state) };
-  });
+function readRoutes(routes: Routes, dependencies: DomainDependencies): void {
+  routes.add(
+    {
+      method: 'GET',
+      path: `${TENANT}/domains`,
+      summary: 'Every name of the tenant, with its certificate and what DNS must say',
+      tag: TAG,
+      access: 'owner',
+      answers: { 200: domainsAnswer },
+      errors: ['cloud_disabled'],
+    },
+    async ({ tenant, reply }) => {
+      const { host } = addressOf(tenant, dependencies.subdomainSuffix);
+      const names = [host, ...tenant.spec.hostnames];
+      const states = await readStates(dependencies, { reply, tenant, names });
+      return { data: names.map((name, index) => domainView(tenant, name, states[index])) };
+    },
+  );
+  routes.add(
+    {
+      method: 'GET',
+      path: CUSTOM,
+      summary: 'The custom domain, with its certificate and what DNS must say',
+      tag: TAG,
+      access: 'owner',
+      answers: { 200: customDomainAnswer },
+      errors: ['domain_not_found', 'cloud_disabled'],
+    },
+    async ({ tenant, reply }) => {
+      const name = customDomainOf(tenant);
+      const [state] = await readStates(dependencies, { reply, tenant, names: [name] });
+      return { data: domainView(tenant, name, state) };
+    },
+  );
+}
 
-  scope.post(custom, async (request, reply) => {
-    const tenant = await findTenant(dependencies, request);
-    const { domain } = parse(customDomainSchema, request.body, 'the body');
-    refuseBuiltIn([domain], subdomainSuffix);
-    const ifMatch = request.headers['if-match'];
-    const changed = await changeSpec({ store, tenant, ifMatch }, (now) => withCustomDomain(now, domain));
-    // The loop has only just been told: nothing is known yet that Fly could be asked for.
-    return accepted(reply, changed).send({ data: domainView(changed, domain, undefined) });
-  });
-
-  scope.delete(custom, async (request, reply) => {
-    const tenant = await findTenant(dependencies, request);
-    const name = customDomainOf(tenant);
-    const ifMatch = request.headers['if-match'];
-    await changeSpec({ store, tenant, ifMatch }, (now) => without(now, name));
-    return reply.code(204).send();
-  });
+function setRoute(routes: Routes, dependencies: DomainDependencies): void {
+  routes.add(
+    {
+      method: 'POST',
+      path: CUSTOM,
+      summary: 'Set the custom domain, in place of an earlier one',
+      tag: TAG,
+      access: 'owner',
+      versioned: true,
+      query: waitQuerySchema,
+      body: customDomainSchema,
+      answers: { 200: customDomainAnswer, 202: customDomainAnswer },
+      errors: ['conflict', 'invalid', 'invalid_state'],
+    },
+    async ({ tenant, store, body: { domain }, query, request, reply }) => {
+      refuseBuiltIn([domain], dependencies.subdomainSuffix);
+      const ifMatch = request.headers['if-match'];
+      const changed = await changeSpec({ store, tenant, ifMatch }, (now) => withCustomDomain(now, domain));
+      const now = await accept(dependencies, { reply, changed, waitMs: query.wait });
+      // The loop has only just been told: nothing is known yet that Fly could be asked for.
+      return { data: domainView(now, domain, undefined) };
+    },
+  );
 }
 
 /** Throws ApiError `invalid` for a name below the suffix of built-in hostnames: those belong to tenants by their id. */

@@ -9,20 +9,23 @@ import { LoginUnavailable } from '../../accounts/login.ts';
 import { allowedRedirect } from '../../accounts/redirects.ts';
 import type { TokenBearer } from '../../accounts/tokens.ts';
 import type { Identity } from '../auth.ts';
-import type { ApiDependencies } from '../dependencies.ts';
-import { acceptForm, parse } from '../edge.ts';
+import { openDoor, type DoorParts } from '../door.ts';
+import { acceptForm } from '../edge.ts';
 import { ApiError } from '../errors.ts';
-import { collectRoutes, refuseOtherMethods } from '../routes.ts';
+import type { Routes } from '../routes.ts';
 import {
+  authorizeAnswerSchema,
   authorizeQuerySchema,
+  keySetSchema,
+  tokenAnswerSchema,
+  tokenErrorSchema,
   tokenFormSchema,
-  type authorizeAnswerSchema,
-  type tokenAnswerSchema,
-  type tokenErrorSchema,
 } from './account-schemas.ts';
+import { errorAnswer } from './answers.ts';
 
-export type LoginDependencies = Pick<ApiDependencies, 'accounts' | 'auth'>;
+export type LoginDependencies = DoorParts;
 
+const TAG = 'Account';
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 const TOKEN_TYPES = [ACCESS_TOKEN, 'urn:ietf:params:oauth:token-type:jwt'];
@@ -35,60 +38,108 @@ const providerSchema = z.object({ provider: z.string().max(32) });
 
 /** Registers login, token exchange and the key set. */
 export function openLoginDoor(scope: FastifyInstance, dependencies: LoginDependencies): void {
-  const { accounts } = dependencies;
-  const routes = collectRoutes(scope);
-  acceptForm(scope);
-  loginRoutes(scope, dependencies);
-
-  scope.post('/api/v1/core/oauth/token', async (request, reply) => {
-    try {
-      return await exchange(dependencies, request);
-    } catch (error) {
-      if (!(error instanceof OAuthError)) throw error;
-      const answer: z.infer<typeof tokenErrorSchema> = {
-        error: error.code,
-        error_description: error.message,
-      };
-      return reply.code(error.code === 'invalid_client' ? 401 : 400).send(answer);
-    }
+  openDoor(scope, dependencies, {
+    accept: acceptForm,
+    declare(routes) {
+      loginRoutes(routes, dependencies);
+      tokenRoutes(routes, dependencies);
+    },
   });
-
-  scope.get('/.well-known/jwks.json', async (_request, reply) =>
-    reply
-      .header('cache-control', `public, max-age=${KEYS_MAX_AGE_SECONDS}`)
-      .send(await accounts.keys.published()),
-  );
-
-  refuseOtherMethods(scope, routes);
 }
 
-function loginRoutes(scope: FastifyInstance, { accounts }: LoginDependencies): void {
+function tokenRoutes(routes: Routes, dependencies: LoginDependencies): void {
+  routes.add(
+    {
+      method: 'POST',
+      path: '/api/v1/core/oauth/token',
+      summary: 'Exchange a token for a short-lived one (RFC 8693)',
+      tag: TAG,
+      access: 'public',
+      otherBody: { contentType: 'application/x-www-form-urlencoded', schema: tokenFormSchema },
+      answers: {
+        200: tokenAnswerSchema,
+        400: z.union([tokenErrorSchema, errorAnswer]),
+        401: tokenErrorSchema,
+      },
+    },
+    async ({ request, reply }) => {
+      try {
+        return await exchange(dependencies, request);
+      } catch (error) {
+        if (!(error instanceof OAuthError)) throw error;
+        const answer: z.infer<typeof tokenErrorSchema> = {
+          error: error.code,
+          error_description: error.message,
+        };
+        return reply.code(error.code === 'invalid_client' ? 401 : 400).send(answer);
+      }
+    },
+  );
+  routes.add(
+    {
+      method: 'GET',
+      path: '/.well-known/jwks.json',
+      summary: 'Public keys with which others verify our tokens',
+      tag: TAG,
+      access: 'public',
+      answers: { 200: keySetSchema },
+    },
+    async ({ reply }) =>
+      reply
+        .header('cache-control', `public, max-age=${KEYS_MAX_AGE_SECONDS}`)
+        .send(await dependencies.accounts.keys.published()),
+  );
+}
+
+function loginRoutes(routes: Routes, { accounts }: LoginDependencies): void {
   const { login, settings } = accounts;
-
-  scope.get(`${OAUTH_PATH}/:provider`, async (request): Promise<z.infer<typeof authorizeAnswerSchema>> => {
-    const provider = providerOf(accounts, request);
-    const { redirect_uri } = parse(authorizeQuerySchema, request.query, 'the query');
-    const redirect = allowedRedirect(redirect_uri, settings.redirectHosts);
-    if (redirect === undefined) throw redirectRefused();
-    try {
-      return { authorize_url: await login.begin(provider, redirect) };
-    } catch (error) {
-      if (!(error instanceof LoginUnavailable)) throw error;
-      throw new ApiError('unavailable', error.message, { headers: { 'retry-after': '5' }, cause: error });
-    }
-  });
-
-  scope.get(`${OAUTH_PATH}/:provider/callback`, async (request, reply) => {
-    const provider = providerOf(accounts, request);
-    const { searchParams } = new URL(request.url, settings.publicUrl());
-    const target = await login.finish(provider, searchParams);
-    if (target === undefined)
-      throw new ApiError(
-        'invalid_request',
-        'cannot log in: the login is too old or not ours; start it again',
-      );
-    return redirectTo(reply, target);
-  });
+  routes.add(
+    {
+      method: 'GET',
+      path: `${OAUTH_PATH}/:provider`,
+      summary: 'Begin a login in the browser',
+      tag: TAG,
+      access: 'public',
+      params: providerSchema,
+      query: authorizeQuerySchema,
+      answers: { 200: authorizeAnswerSchema },
+      errors: ['provider_not_found'],
+    },
+    async ({ params, query, request }): Promise<z.infer<typeof authorizeAnswerSchema>> => {
+      const provider = providerOf(accounts, params.provider, request);
+      const redirect = allowedRedirect(query.redirect_uri, settings.redirectHosts);
+      if (redirect === undefined) throw redirectRefused();
+      try {
+        return { authorize_url: await login.begin(provider, redirect) };
+      } catch (error) {
+        if (!(error instanceof LoginUnavailable)) throw error;
+        throw new ApiError('unavailable', error.message, { headers: { 'retry-after': '5' }, cause: error });
+      }
+    },
+  );
+  routes.add(
+    {
+      method: 'GET',
+      path: `${OAUTH_PATH}/:provider/callback`,
+      summary: 'Where the provider sends the browser back to',
+      tag: TAG,
+      access: 'public',
+      params: providerSchema,
+      answers: { 302: { description: 'On to where the login was begun.' } },
+      errors: ['provider_not_found'],
+    },
+    async ({ params, request, reply }) => {
+      const provider = providerOf(accounts, params.provider, request);
+      const { searchParams } = new URL(request.url, settings.publicUrl());
+      const target = await login.finish(provider, searchParams);
+      if (target === undefined)
+        throw new ApiError(
+          'invalid_request',
+          'cannot log in: the login is too old or not ours; start it again',
+        );
+      return redirectTo(reply, target);
+    },
+  );
 }
 
 /** The address can hold a token, so nothing may keep it or pass it on. */
@@ -104,8 +155,7 @@ export function redirectRefused(): ApiError {
 }
 
 /** The name of the provider of the path, if this caller can log in with it. */
-function providerOf(accounts: LoginDependencies['accounts'], request: FastifyRequest): string {
-  const { provider: name } = parse(providerSchema, request.params, 'the path');
+function providerOf(accounts: LoginDependencies['accounts'], name: string, request: FastifyRequest): string {
   const provider = accounts.login.provider(name);
   if (provider !== undefined && (!provider.localOnly || isLocal(request))) return name;
   throw new ApiError('provider_not_found', `cannot log in with "${name}": it is not set up here`);

@@ -3,17 +3,16 @@
  * `follow` it becomes a stream. Fly answers a hundred lines at a time and only forward, so more of the newest lines are
  * looked for by going back as far as the pace of the last hundred suggests.
  */
-import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import { findTenant, identityOf } from '../access.ts';
 import type { ApiDependencies, LogLine, Platform } from '../dependencies.ts';
 import { askOutside, parse } from '../edge.ts';
 import { ApiError } from '../errors.ts';
+import type { Routes } from '../routes.ts';
 import type { Streams } from '../streams.ts';
 import { followLogs } from './log-stream.ts';
-import { madeAppOf, requireCloud, TENANT } from './tenant-of.ts';
+import { madeAppOf, requireCloud, TAG, TENANT } from './tenant-of.ts';
 
-type LogDependencies = Pick<ApiDependencies, 'store' | 'clock' | 'platform' | 'cloudEnabled' | 'log'> & {
+type LogDependencies = Pick<ApiDependencies, 'clock' | 'platform' | 'cloudEnabled' | 'log'> & {
   readonly streams: Streams;
 };
 
@@ -26,7 +25,7 @@ const PAGE_LINES = 100;
 const MOST_PAGES = 20;
 /** Fly keeps this much. */
 const KEPT_MS = 7 * 86_400_000;
-const STREAM_LIFETIME_MS = 60 * 60_000;
+const STREAM = { kind: 'logs', contentType: 'text/event-stream', lifetimeMs: 60 * 60_000 } as const;
 
 /** From the least to the gravest. */
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
@@ -91,39 +90,43 @@ export interface LogQuery {
   readonly sinceMs: number | undefined;
 }
 
-export function logRoute(scope: FastifyInstance, dependencies: LogDependencies): void {
-  const { clock, platform, streams, log } = dependencies;
-  scope.get(`${TENANT}/logs`, async (request, reply) => {
-    const tenant = await findTenant(dependencies, request);
-    requireCloud(dependencies);
-    const query = parse(logsQuerySchema, request.query, 'the query');
-    const position = parse(logsHeadersSchema, request.headers, 'the headers')['last-event-id'];
-    const asked: LogQuery = {
-      app: madeAppOf(tenant, 'read the logs of'),
-      instance: query.instance,
-      wanted: atLeast(query.level),
-      lines: query.lines,
-      sinceMs: sinceOf(query, clock.now()),
-    };
-    if (query.follow !== undefined && !['0', 'false'].includes(query.follow)) {
-      const holder = identityOf(request).subject;
-      const options = {
-        kind: 'logs',
-        contentType: 'text/event-stream',
-        lifetimeMs: STREAM_LIFETIME_MS,
-        holder,
-      } as const;
-      await streams.serve(reply, options, (stream) =>
-        followLogs({ platform, clock, log, query: asked, position }, stream),
+export function logRoute(routes: Routes, dependencies: LogDependencies): void {
+  routes.add(
+    {
+      method: 'GET',
+      path: `${TENANT}/logs`,
+      summary: 'What the machine said; with follow, as a stream of what it says',
+      tag: TAG,
+      access: 'owner',
+      query: logsQuerySchema,
+      answers: { 200: logsAnswer },
+      streams: true,
+      errors: ['not_provisioned', 'cloud_disabled'],
+    },
+    async ({ identity, tenant, query, request, reply }) => {
+      requireCloud(dependencies);
+      const { clock, platform, streams, log } = dependencies;
+      const position = parse(logsHeadersSchema, request.headers, 'the headers')['last-event-id'];
+      const asked: LogQuery = {
+        app: madeAppOf(tenant, 'read the logs of'),
+        instance: query.instance,
+        wanted: atLeast(query.level),
+        lines: query.lines,
+        sinceMs: sinceOf(query, clock.now()),
+      };
+      if (query.follow !== undefined && !['0', 'false'].includes(query.follow)) {
+        await streams.serve(reply, { ...STREAM, holder: identity.subject }, (stream) =>
+          followLogs({ platform, clock, log, query: asked, position }, stream),
+        );
+        return reply;
+      }
+      const problem = `cannot read the logs of tenant "${tenant.metadata.uid}": Fly's logs do not answer`;
+      const logs = await askOutside({ reply, clock, timeoutMs: TIMEOUT_MS, problem }, (signal) =>
+        readLogs(platform, asked, { signal, nowMs: clock.now() }),
       );
-      return reply;
-    }
-    const problem = `cannot read the logs of tenant "${tenant.metadata.uid}": Fly's logs do not answer`;
-    const logs = await askOutside({ reply, clock, timeoutMs: TIMEOUT_MS, problem }, (signal) =>
-      readLogs(platform, asked, { signal, nowMs: clock.now() }),
-    );
-    return { logs };
-  });
+      return { logs };
+    },
+  );
 }
 
 function sinceOf({ since }: z.infer<typeof logsQuerySchema>, nowMs: number): number | undefined {

@@ -1,15 +1,15 @@
 /** How much does a tenant use, now and over time? Read from Fly's Prometheus for each request; nothing is kept here. */
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import type { Tenant } from '../../tenant/schema.ts';
-import { findTenant } from '../access.ts';
 import type { ApiDependencies, MetricSeries } from '../dependencies.ts';
-import { askOutside, parse } from '../edge.ts';
+import { askOutside } from '../edge.ts';
 import { ApiError } from '../errors.ts';
+import type { Routes } from '../routes.ts';
 import { METRIC_NAMES, METRICS, type MetricName } from './metric-queries.ts';
-import { madeAppOf, requireCloud, TENANT } from './tenant-of.ts';
+import { madeAppOf, requireCloud, TAG, TENANT } from './tenant-of.ts';
 
-type MetricsDependencies = Pick<ApiDependencies, 'store' | 'clock' | 'platform' | 'cloudEnabled'>;
+type MetricsDependencies = Pick<ApiDependencies, 'clock' | 'platform' | 'cloudEnabled'>;
 
 const TIMEOUT_MS = 20_000;
 /** Fly measures no more often. */
@@ -63,50 +63,77 @@ export const historyAnswer = z.object({
   }),
 });
 
-export function metricRoutes(scope: FastifyInstance, dependencies: MetricsDependencies): void {
+export function metricRoutes(routes: Routes, dependencies: MetricsDependencies): void {
+  presentRoute(routes, dependencies);
+  historyRoute(routes, dependencies);
+}
+
+function presentRoute(routes: Routes, dependencies: MetricsDependencies): void {
   const { clock, platform } = dependencies;
+  routes.add(
+    {
+      method: 'GET',
+      path: `${TENANT}/metrics`,
+      summary: 'What the tenant uses now',
+      tag: TAG,
+      access: 'owner',
+      answers: { 200: metricsAnswer },
+      errors: ['not_provisioned', 'cloud_disabled'],
+    },
+    async ({ tenant, reply }) => {
+      requireCloud(dependencies);
+      const app = madeAppOf(tenant, 'measure');
+      const values = await asking(dependencies, { reply, tenant }, (signal) =>
+        Promise.all(METRIC_NAMES.map((name) => platform.metric(METRICS[name].promql(app), signal))),
+      );
+      const metrics = METRIC_NAMES.map((name, index) => [
+        name,
+        { unit: METRICS[name].unit, value: pointsOf(values[index])[0]?.value ?? null },
+      ]);
+      return {
+        data: { at: new Date(clock.now()).toISOString(), metrics: Object.fromEntries(metrics) as unknown },
+      };
+    },
+  );
+}
 
-  scope.get(`${TENANT}/metrics`, async (request, reply) => {
-    const tenant = await findTenant(dependencies, request);
-    requireCloud(dependencies);
-    const app = madeAppOf(tenant, 'measure');
-    const values = await asking(dependencies, { reply, tenant }, (signal) =>
-      Promise.all(METRIC_NAMES.map((name) => platform.metric(METRICS[name].promql(app), signal))),
-    );
-    const metrics = METRIC_NAMES.map((name, index) => [
-      name,
-      { unit: METRICS[name].unit, value: pointsOf(values[index])[0]?.value ?? null },
-    ]);
-    return {
-      data: { at: new Date(clock.now()).toISOString(), metrics: Object.fromEntries(metrics) as unknown },
-    };
-  });
-
-  scope.get(`${TENANT}/metrics/history`, async (request, reply) => {
-    const tenant = await findTenant(dependencies, request);
-    requireCloud(dependencies);
-    const query = parse(historyQuerySchema, request.query, 'the query');
-    const range = rangeOf(query, clock.now());
-    const app = madeAppOf(tenant, 'measure');
-    const names: readonly MetricName[] = query.metric ?? METRIC_NAMES;
-    const found = await asking(dependencies, { reply, tenant }, (signal) =>
-      Promise.all(
-        names.map((name) => platform.metricRange({ promql: METRICS[name].promql(app), ...range }, signal)),
-      ),
-    );
-    return {
-      data: {
-        from: new Date(range.fromMs).toISOString(),
-        to: new Date(range.toMs).toISOString(),
-        step_seconds: range.stepMs / 1_000,
-        series: names.map((name, index) => ({
-          metric: name,
-          unit: METRICS[name].unit,
-          points: pointsOf(found[index]),
-        })),
-      },
-    };
-  });
+function historyRoute(routes: Routes, dependencies: MetricsDependencies): void {
+  const { clock, platform } = dependencies;
+  routes.add(
+    {
+      method: 'GET',
+      path: `${TENANT}/metrics/history`,
+      summary: 'What the tenant used over time, at most fifteen days back',
+      tag: TAG,
+      access: 'owner',
+      query: historyQuerySchema,
+      answers: { 200: historyAnswer },
+      errors: ['not_provisioned', 'cloud_disabled'],
+    },
+    async ({ tenant, query, reply }) => {
+      requireCloud(dependencies);
+      const range = rangeOf(query, clock.now());
+      const app = madeAppOf(tenant, 'measure');
+      const names: readonly MetricName[] = query.metric ?? METRIC_NAMES;
+      const found = await asking(dependencies, { reply, tenant }, (signal) =>
+        Promise.all(
+          names.map((name) => platform.metricRange({ promql: METRICS[name].promql(app), ...range }, signal)),
+        ),
+      );
+      return {
+        data: {
+          from: new Date(range.fromMs).toISOString(),
+          to: new Date(range.toMs).toISOString(),
+          step_seconds: range.stepMs / 1_000,
+          series: names.map((name, index) => ({
+            metric: name,
+            unit: METRICS[name].unit,
+            points: pointsOf(found[index]),
+          })),
+        },
+      };
+    },
+  );
 }
 
 function asking<T>(

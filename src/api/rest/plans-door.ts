@@ -5,30 +5,51 @@
 import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
 import { planListSchema, type Plan } from '../../accounts/plans.ts';
-import { requireOperator } from '../access.ts';
 import type { ApiDependencies } from '../dependencies.ts';
-import { acceptJson, parse } from '../edge.ts';
-import { collectRoutes, refuseOtherMethods } from '../routes.ts';
-import type { plansAnswerSchema } from './account-schemas.ts';
+import { openDoor, type DoorParts } from '../door.ts';
+import type { Routes } from '../routes.ts';
+import { plansAnswerSchema } from './account-schemas.ts';
 
 const PATHS = ['/api/v1/plans', '/api/v1/checkout/plans'] as const;
 
+/** Heading of the reference for all that is about paying. */
+export const TAG = 'Billing';
+
 type PlansAnswer = z.infer<typeof plansAnswerSchema>;
 
-export function openPlansDoor(
-  scope: FastifyInstance,
-  { accounts, auth }: Pick<ApiDependencies, 'accounts' | 'auth'>,
-): void {
-  const routes = collectRoutes(scope);
-  acceptJson(scope, ['application/json']);
-  for (const path of PATHS)
-    scope.get(path, async (): Promise<PlansAnswer> => (await accounts.plans.offered()).flatMap(planView));
+export function openPlansDoor(scope: FastifyInstance, parts: DoorParts): void {
+  openDoor(scope, parts, { declare: (routes) => planRoutes(routes, parts) });
+}
 
-  scope.put(PATHS[0], { onRequest: requireOperator(auth) }, async (request): Promise<PlansAnswer> => {
-    await accounts.plans.apply(parse(planListSchema, request.body, 'the body'));
-    return (await accounts.plans.offered()).flatMap(planView);
-  });
-  refuseOtherMethods(scope, routes);
+function planRoutes(routes: Routes, { accounts }: Pick<ApiDependencies, 'accounts'>): void {
+  const offered = async (): Promise<PlansAnswer> => (await accounts.plans.offered()).flatMap(planView);
+  for (const path of PATHS)
+    routes.add(
+      {
+        method: 'GET',
+        path,
+        summary: 'Plans on offer, one entry for each price',
+        tag: TAG,
+        access: 'public',
+        answers: { 200: plansAnswerSchema },
+      },
+      offered,
+    );
+  routes.add(
+    {
+      method: 'PUT',
+      path: PATHS[0],
+      summary: 'Replace the plans',
+      tag: TAG,
+      access: 'operator',
+      body: planListSchema,
+      answers: { 200: plansAnswerSchema },
+    },
+    async ({ body }) => {
+      await accounts.plans.apply(body);
+      return offered();
+    },
+  );
 }
 
 /** An entry for each price, since a price is what is bought. */

@@ -20,7 +20,7 @@ export function sendProblem(error: ApiError, request: FastifyRequest, reply: Fas
     title: ERRORS[code].title,
     status,
     detail: message,
-    instance: `urn:uuid:${request.id}`,
+    instance: `urn:landlord:request:${request.id}`,
     code,
     ...issues,
   });

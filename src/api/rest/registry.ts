@@ -3,13 +3,12 @@
  * in an hour: it can push images there and reach nothing else, and what somebody else pushes under a tenant's tag is
  * not run, since a deploy pins the digest that it found.
  */
-import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { imageTag } from '../../tenant/names.ts';
-import { findTenant, requireSubscription, type GateDependencies } from '../access.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { askOutside } from '../edge.ts';
-import { requireCloud, TENANT } from './tenant-of.ts';
+import type { Routes } from '../routes.ts';
+import { requireCloud, TAG, TENANT } from './tenant-of.ts';
 import { refuseDeleted } from './verbs.ts';
 
 /** Long enough for a first push over a slow line. */
@@ -21,10 +20,8 @@ const USERNAME = 'x';
 const registryToken = z.object({
   registry: z.string(),
   username: z.string(),
-  /** For `docker login --password-stdin`. */
-  token: z.string(),
-  /** The same, under the name that the first clients read. */
-  password: z.string(),
+  token: z.string().describe('For `docker login --password-stdin`.'),
+  password: z.string().describe('The same, under the name that the first clients read.'),
   repository: z.string(),
   tag: z.string(),
   expires_at: z.iso.datetime(),
@@ -34,34 +31,41 @@ const registryToken = z.object({
 export const registryTokenAnswer = registryToken.extend({ data: registryToken });
 
 export function registryRoute(
-  scope: FastifyInstance,
-  dependencies: GateDependencies &
-    Pick<ApiDependencies, 'store' | 'platform' | 'registryHost' | 'sharedRegistryApp' | 'cloudEnabled'>,
+  routes: Routes,
+  dependencies: Pick<
+    ApiDependencies,
+    'clock' | 'platform' | 'registryHost' | 'sharedRegistryApp' | 'cloudEnabled'
+  >,
 ): void {
   const { clock, platform, registryHost, sharedRegistryApp } = dependencies;
-  scope.get(`${TENANT}/registry-token`, async (request, reply) => {
-    const tenant = await findTenant(dependencies, request);
-    requireCloud(dependencies);
-    await requireSubscription(dependencies, request, tenant);
-    refuseDeleted(tenant, 'push to');
-    const expiresAt = new Date(clock.now() + TOKEN_LIFETIME_MS).toISOString();
-    const problem = `cannot make a registry token for tenant "${tenant.metadata.uid}": Fly does not answer`;
-    const token = await askOutside({ reply, clock, timeoutMs: MINT_TIMEOUT_MS, problem }, (signal) =>
-      platform.registryToken({ expiryMs: TOKEN_LIFETIME_MS }, signal),
-    );
-    const place = { repository: sharedRegistryApp, tag: imageTag(tenant.metadata.uid) };
-    request.log.info(
-      { tenant: tenant.metadata.uid, ...place, expiresAt, subject: request.identity?.subject },
-      'registry token issued',
-    );
-    const data = {
-      registry: registryHost,
-      username: USERNAME,
-      token,
-      password: token,
-      ...place,
-      expires_at: expiresAt,
-    };
-    return { data, ...data };
-  });
+  routes.add(
+    {
+      method: 'GET',
+      path: `${TENANT}/registry-token`,
+      summary: 'A credential to push the image with, good for an hour',
+      tag: TAG,
+      access: 'owner',
+      gated: true,
+      answers: { 200: registryTokenAnswer },
+      errors: ['invalid_state', 'cloud_disabled'],
+    },
+    async ({ identity, tenant, request, reply }) => {
+      requireCloud(dependencies);
+      refuseDeleted(tenant, 'push to');
+      const { uid } = tenant.metadata;
+      const expiresAt = new Date(clock.now() + TOKEN_LIFETIME_MS).toISOString();
+      const problem = `cannot make a registry token for tenant "${uid}": Fly does not answer`;
+      const token = await askOutside({ reply, clock, timeoutMs: MINT_TIMEOUT_MS, problem }, (signal) =>
+        platform.registryToken({ expiryMs: TOKEN_LIFETIME_MS }, signal),
+      );
+      const place = { repository: sharedRegistryApp, tag: imageTag(uid) };
+      request.log.info(
+        { tenant: uid, ...place, expiresAt, subject: identity.subject },
+        'registry token issued',
+      );
+      const access = { registry: registryHost, username: USERNAME, token, password: token };
+      const data = { ...access, ...place, expires_at: expiresAt };
+      return { data, ...data };
+    },
+  );
 }

@@ -45,6 +45,21 @@ export const createSchema = z.strictObject({
 
 export const deploySchema = z.strictObject({ image: z.string().min(1).max(512) });
 
+/** Clients give up sooner than a proxy does; a longer wait is a poll of `/status`, or the stream of events. */
+const LONGEST_WAIT_SECONDS = 120;
+
+/** For whatever changes a tenant: `?wait=20` answers when the change is done, or after that many seconds. */
+export const waitQuerySchema = z.object({
+  wait: z
+    .string()
+    .regex(/^[0-9]{1,3}$/, 'must be a whole number of seconds')
+    .transform((text) => Math.min(Number(text), LONGEST_WAIT_SECONDS) * 1000)
+    .optional()
+    .describe(
+      `Seconds to wait until the change is done: 200 when it is, else 202. At most ${LONGEST_WAIT_SECONDS}.`,
+    ),
+});
+
 /** Verbs say all there is to say by their path; some clients send an empty object or null along. */
 export const verbSchema = z.strictObject({}).nullish();
 

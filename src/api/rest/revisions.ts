@@ -2,22 +2,26 @@
  * What was deployed before, and how does one go back? A rollback is a deploy of the exact digest of an earlier
  * revision, and becomes a revision of its own.
  */
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import type { Revision } from '../../store/revisions.ts';
 import { parseImage, pinnedImage } from '../../tenant/image.ts';
 import type { Tenant } from '../../tenant/schema.ts';
-import { findTenant, identityOf, requireSubscription, type GateDependencies } from '../access.ts';
 import type { ApiDependencies } from '../dependencies.ts';
-import { askOutside, parse } from '../edge.ts';
+import { askOutside } from '../edge.ts';
 import { ApiError } from '../errors.ts';
+import type { Routes } from '../routes.ts';
 import { changeSpec } from './change.ts';
 import { deployAnswer, deployView, presentImage, recordPresent } from './deploy.ts';
-import { accepted, requireCloud, TENANT } from './tenant-of.ts';
+import { waitQuerySchema } from './requests.ts';
+import { requireCloud, TAG, TENANT } from './tenant-of.ts';
 import { deploy, refuseDeleted } from './verbs.ts';
+import { accept } from './wait.ts';
 
-type RevisionDependencies = GateDependencies &
-  Pick<ApiDependencies, 'store' | 'revisions' | 'resolveImage' | 'subdomainSuffix' | 'cloudEnabled'>;
+type RevisionDependencies = Pick<
+  ApiDependencies,
+  'store' | 'clock' | 'revisions' | 'resolveImage' | 'subdomainSuffix' | 'cloudEnabled'
+>;
 
 const RESOLVE_TIMEOUT_MS = 20_000;
 
@@ -27,8 +31,7 @@ const revisionSchema = z.object({
   digest: z.string().optional(),
   deployed_by: z.string(),
   deployed_at: z.iso.datetime(),
-  /** This is what the spec asks for now. */
-  current: z.boolean(),
+  current: z.boolean().describe('This is what the spec asks for now.'),
 });
 
 /** Answer of `GET /revisions`, newest first. */
@@ -38,34 +41,65 @@ export const rollbackSchema = z.strictObject({ revision: z.int().min(1).optional
 /** Answer of `POST /rollback`: that of a deploy, and which revision it went back to. */
 export const rollbackAnswer = deployAnswer.extend({ rolled_back_to: z.int(), revision: z.int() });
 
-export function revisionRoutes(scope: FastifyInstance, dependencies: RevisionDependencies): void {
-  const { store, revisions, subdomainSuffix } = dependencies;
+export function revisionRoutes(routes: Routes, dependencies: RevisionDependencies): void {
+  const { revisions } = dependencies;
+  routes.add(
+    {
+      method: 'GET',
+      path: `${TENANT}/revisions`,
+      summary: 'What was deployed, newest first',
+      tag: TAG,
+      access: 'owner',
+      answers: { 200: revisionsAnswer },
+    },
+    async ({ tenant }) => {
+      const present = presentImage(tenant);
+      const known = await revisions.list(tenant.metadata.uid);
+      return { data: known.map((revision) => revisionView(revision, revision.image === present)) };
+    },
+  );
+  rollbackRoute(routes, dependencies);
+}
 
-  scope.get(`${TENANT}/revisions`, async (request) => {
-    const tenant = await findTenant(dependencies, request);
-    const present = presentImage(tenant);
-    const known = await revisions.list(tenant.metadata.uid);
-    return { data: known.map((revision) => revisionView(revision, revision.image === present)) };
-  });
-
-  scope.post(`${TENANT}/rollback`, async (request, reply) => {
-    const tenant = await findTenant(dependencies, request);
-    requireCloud(dependencies);
-    const wanted = parse(rollbackSchema, request.body, 'the body')?.revision;
-    await requireSubscription(dependencies, request, tenant);
-    refuseDeleted(tenant, 'roll back');
-    const target = choose(tenant, await revisions.list(tenant.metadata.uid), wanted);
-    await refuseVanished(dependencies, reply, target);
-    const { image } = target;
-    await recordPresent(revisions, tenant);
-    const ifMatch = request.headers['if-match'];
-    const changed = await changeSpec({ store, tenant, ifMatch }, (now) => deploy(now, image));
-    const deployedBy = identityOf(request).subject;
-    const revision = await revisions.record(tenant.metadata.uid, { image, deployedBy });
-    const data = deployView(changed, subdomainSuffix);
-    const answer = { data, status: data.status, url: data.url, rolled_back_to: target.number, revision };
-    return accepted(reply, changed).send(answer);
-  });
+function rollbackRoute(routes: Routes, dependencies: RevisionDependencies): void {
+  const { revisions, subdomainSuffix } = dependencies;
+  routes.add(
+    {
+      method: 'POST',
+      path: `${TENANT}/rollback`,
+      summary: 'Run the exact image of an earlier revision',
+      tag: TAG,
+      access: 'owner',
+      versioned: true,
+      gated: true,
+      query: waitQuerySchema,
+      body: rollbackSchema,
+      answers: { 200: rollbackAnswer, 202: rollbackAnswer },
+      errors: [
+        'revision_not_found',
+        'image_not_found',
+        'conflict',
+        'invalid_state',
+        'invalid',
+        'cloud_disabled',
+      ],
+    },
+    async ({ identity, tenant, store, body, query, request, reply }) => {
+      requireCloud(dependencies);
+      refuseDeleted(tenant, 'roll back');
+      const { uid } = tenant.metadata;
+      const target = choose(tenant, await revisions.list(uid), body?.revision);
+      await refuseVanished(dependencies, reply, target);
+      const { image } = target;
+      await recordPresent(revisions, tenant);
+      const ifMatch = request.headers['if-match'];
+      const changed = await changeSpec({ store, tenant, ifMatch }, (now) => deploy(now, image));
+      const revision = await revisions.record(uid, { image, deployedBy: identity.subject });
+      const now = await accept(dependencies, { reply, changed, waitMs: query.wait });
+      const data = deployView(now, subdomainSuffix);
+      return { data, status: data.status, url: data.url, rolled_back_to: target.number, revision };
+    },
+  );
 }
 
 /** Throws ApiError `revision_not_found`. */

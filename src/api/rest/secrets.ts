@@ -2,14 +2,13 @@
  * How does an owner set secrets? Names and times are shown, values never again. A write goes into the vault and wakes
  * the loop, which carries it to Fly and restarts the machine once for all that came in together.
  */
-import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Tenant } from '../../tenant/schema.ts';
 import type { SecretRecord } from '../../vault/vault.ts';
-import { findTenant, tenantNotFound } from '../access.ts';
-import { parse } from '../edge.ts';
+import { tenantNotFound } from '../access.ts';
 import { ApiError } from '../errors.ts';
-import { redeemBearer, type CredentialsDependencies } from './credentials.ts';
+import type { Routes } from '../routes.ts';
+import { credentialsAnswer, redeemBearer, type CredentialsDependencies } from './credentials.ts';
 import {
   isReserved,
   refuseReserved,
@@ -21,6 +20,10 @@ import { TENANT } from './tenant-of.ts';
 import { refuseDeleted } from './verbs.ts';
 
 const SECRETS = `${TENANT}/secrets`;
+const SECRET = `${SECRETS}/:key`;
+/** Heading of the reference. */
+const SECRETS_TAG = 'Secrets';
+const keySchema = z.object({ key: z.string().max(128) });
 /** Stands for every value. */
 const MASK = '********';
 
@@ -39,63 +42,134 @@ export const secretsSetAnswer = z.object({
   data: z.object({ keys: z.array(z.string()), skipped: z.array(z.string()) }),
 });
 
-/** Registers every route below `/tenants/{id}/secrets`. */
-export function secretRoutes(scope: FastifyInstance, dependencies: CredentialsDependencies): void {
-  const { vault } = dependencies;
-
-  scope.get(SECRETS, { config: { takesLinkToken: true } }, async (request) => {
-    if (request.linkToken !== undefined) return redeemBearer(dependencies, request, request.linkToken);
-    const tenant = await findTenant(dependencies, request);
-    const records = await vault.list(tenant.metadata.uid);
-    return { keys: records.map(({ name }) => name), data: records.map(recordView) };
-  });
-
-  scope.put(SECRETS, async (request, reply) => {
-    const tenant = await findTenant(dependencies, request);
-    const { secrets } = parse(setSecretsSchema, request.body, 'the body');
-    const skipped = Object.keys(secrets).filter(isReserved);
-    const taken = Object.fromEntries(Object.entries(secrets).filter(([key]) => !isReserved(key)));
-    await write(dependencies, tenant, taken);
-    return reply.code(202).send({ data: { keys: Object.keys(taken), skipped } });
-  });
-
-  scope.post(SECRETS, async (request, reply) => {
-    const tenant = await findTenant(dependencies, request);
-    const { key, value } = parse(setSecretSchema, request.body, 'the body');
-    refuseReserved(key);
-    await write(dependencies, tenant, { [key]: value });
-    return reply.code(202).send({ data: { keys: [key], skipped: [] } });
-  });
-
-  oneSecretRoutes(scope, dependencies);
+/** Declares every route below `/tenants/{id}/secrets`. */
+export function secretRoutes(routes: Routes, dependencies: CredentialsDependencies): void {
+  listRoute(routes, dependencies);
+  setRoutes(routes, dependencies);
+  readRoute(routes, dependencies);
+  updateRoute(routes, dependencies);
+  deleteRoute(routes, dependencies);
 }
 
-function oneSecretRoutes(scope: FastifyInstance, dependencies: CredentialsDependencies): void {
-  const path = `${SECRETS}/:key`;
+function listRoute(routes: Routes, dependencies: CredentialsDependencies): void {
+  routes.add(
+    {
+      method: 'GET',
+      path: SECRETS,
+      summary: 'Names of the secrets; with the token of a credentials link, the credentials, once',
+      tag: SECRETS_TAG,
+      access: 'owner-or-link',
+      answers: { 200: z.union([secretListAnswer, credentialsAnswer]) },
+    },
+    async ({ tenant, linkToken }) => {
+      if (linkToken !== undefined) return redeemBearer(dependencies, tenant, linkToken);
+      const records = await dependencies.vault.list(tenant.metadata.uid);
+      return { keys: records.map(({ name }) => name), data: records.map(recordView) };
+    },
+  );
+}
 
-  scope.get(path, async (request) => {
-    const tenant = await findTenant(dependencies, request);
-    const record = await findSecret(dependencies, tenant, keyOf(request));
-    return { data: { ...recordView(record), value: MASK } };
-  });
+function setRoutes(routes: Routes, dependencies: CredentialsDependencies): void {
+  routes.add(
+    {
+      method: 'PUT',
+      path: SECRETS,
+      summary: 'Set many secrets; others stay as they are',
+      tag: SECRETS_TAG,
+      access: 'owner',
+      body: setSecretsSchema,
+      answers: { 202: secretsSetAnswer },
+      errors: ['invalid_secret', 'invalid_state'],
+    },
+    async ({ tenant, body: { secrets }, reply }) => {
+      const skipped = Object.keys(secrets).filter(isReserved);
+      const taken = Object.fromEntries(Object.entries(secrets).filter(([key]) => !isReserved(key)));
+      await write(dependencies, tenant, taken);
+      reply.code(202);
+      return { data: { keys: Object.keys(taken), skipped } };
+    },
+  );
+  routes.add(
+    {
+      method: 'POST',
+      path: SECRETS,
+      summary: 'Set one secret',
+      tag: SECRETS_TAG,
+      access: 'owner',
+      body: setSecretSchema,
+      answers: { 202: secretsSetAnswer },
+      errors: ['invalid_secret', 'reserved_secret', 'invalid_state'],
+    },
+    async ({ tenant, body: { key, value }, reply }) => {
+      refuseReserved(key);
+      await write(dependencies, tenant, { [key]: value });
+      reply.code(202);
+      return { data: { keys: [key], skipped: [] } };
+    },
+  );
+}
 
-  scope.patch(path, async (request, reply) => {
-    const tenant = await findTenant(dependencies, request);
-    const { value } = parse(updateSecretSchema, request.body, 'the body');
-    const { name } = await findSecret(dependencies, tenant, keyOf(request));
-    await write(dependencies, tenant, { [name]: value });
-    return reply.code(202).send({ data: { keys: [name], skipped: [] } });
-  });
+function readRoute(routes: Routes, dependencies: CredentialsDependencies): void {
+  routes.add(
+    {
+      method: 'GET',
+      path: SECRET,
+      summary: 'When a secret was set; never its value',
+      tag: SECRETS_TAG,
+      access: 'owner',
+      params: keySchema,
+      answers: { 200: secretAnswer },
+      errors: ['secret_not_found'],
+    },
+    async ({ tenant, params: { key } }) => {
+      const record = await findSecret(dependencies, tenant, key);
+      return { data: { ...recordView(record), value: MASK } };
+    },
+  );
+}
 
-  // What is not there is deleted already: scripts and the CLI delete without looking.
-  scope.delete(path, async (request, reply) => {
-    const tenant = await findTenant(dependencies, request);
-    const key = keyOf(request);
-    refuseDeleted(tenant, 'delete secrets of');
-    const records = await dependencies.vault.list(tenant.metadata.uid);
-    if (records.some(({ name }) => name === key)) await write(dependencies, tenant, { [key]: null });
-    return reply.code(204).send();
-  });
+function updateRoute(routes: Routes, dependencies: CredentialsDependencies): void {
+  routes.add(
+    {
+      method: 'PATCH',
+      path: SECRET,
+      summary: 'Give a secret another value',
+      tag: SECRETS_TAG,
+      access: 'owner',
+      params: keySchema,
+      body: updateSecretSchema,
+      answers: { 202: secretsSetAnswer },
+      errors: ['secret_not_found', 'invalid_secret', 'invalid_state'],
+    },
+    async ({ tenant, params: { key }, body: { value }, reply }) => {
+      const { name } = await findSecret(dependencies, tenant, key);
+      await write(dependencies, tenant, { [name]: value });
+      reply.code(202);
+      return { data: { keys: [name], skipped: [] } };
+    },
+  );
+}
+
+function deleteRoute(routes: Routes, dependencies: CredentialsDependencies): void {
+  routes.add(
+    {
+      method: 'DELETE',
+      path: SECRET,
+      summary: 'Delete a secret',
+      tag: SECRETS_TAG,
+      access: 'owner',
+      params: keySchema,
+      // What is not there is deleted already: scripts and the CLI delete without looking.
+      answers: { 204: { description: 'There is none of that name.' } },
+      errors: ['invalid_state'],
+    },
+    async ({ tenant, params: { key }, reply }) => {
+      refuseDeleted(tenant, 'delete secrets of');
+      const records = await dependencies.vault.list(tenant.metadata.uid);
+      if (records.some(({ name }) => name === key)) await write(dependencies, tenant, { [key]: null });
+      return reply.code(204).send();
+    },
+  );
 }
 
 /** Writes to the vault. A tenant that went meanwhile leaves nothing behind there. */
@@ -124,10 +198,6 @@ async function findSecret(
     'secret_not_found',
     `cannot find secret "${key}": tenant "${metadata.uid}" has none of that name`,
   );
-}
-
-function keyOf(request: FastifyRequest): string {
-  return parse(z.object({ key: z.string().max(128) }), request.params, 'the path').key;
 }
 
 function recordView({ name, createdAt, updatedAt }: SecretRecord) {

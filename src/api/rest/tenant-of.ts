@@ -1,24 +1,12 @@
-/** What do the routes below `/tenants/{id}` have in common? Their addresses, their 202, and what they refuse alike. */
-import type { FastifyReply, FastifyRequest } from 'fastify';
-import { z } from 'zod';
+/** What do the routes below `/tenants/{id}` have in common? Their addresses, and what they refuse alike. */
 import { appName } from '../../tenant/names.ts';
 import type { Tenant } from '../../tenant/schema.ts';
-import { parse } from '../edge.ts';
 import { ApiError } from '../errors.ts';
-import { entityTag } from './change.ts';
 
 export const TENANTS = '/api/v1/tenants';
 export const TENANT = `${TENANTS}/:id`;
-
-/** As it stands in the path. */
-export function tenantId(request: FastifyRequest): string {
-  return parse(z.object({ id: z.string() }), request.params, 'the path').id;
-}
-
-/** Every change is accepted, not done: the loop does it. */
-export function accepted(reply: FastifyReply, tenant: Tenant): FastifyReply {
-  return reply.code(202).header('etag', entityTag(tenant));
-}
+/** Heading of the reference. */
+export const TAG = 'Tenants';
 
 /** The app on Fly, also before it is made: its name follows from the id. */
 export function appOf({ metadata, spec }: Tenant): string {

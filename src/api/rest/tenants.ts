@@ -1,115 +1,152 @@
-/** The tenant itself: made by operators, listed, read, changed, deleted; and the verbs that carry nothing but their name. */
-import type { FastifyInstance } from 'fastify';
-import type { Tenant, TenantSpec } from '../../tenant/schema.ts';
-import {
-  findTenant,
-  identityOf,
-  requireSubscription,
-  requireWithinPlan,
-  type GateDependencies,
-} from '../access.ts';
+/** The tenant itself: made by operators, listed, read, changed, deleted. */
+import { requireSubscription, requireWithinPlan, type GateDependencies } from '../access.ts';
 import type { ApiDependencies } from '../dependencies.ts';
-import { asParameterError, parse } from '../edge.ts';
-import { ApiError } from '../errors.ts';
+import { asParameterError } from '../edge.ts';
+import type { Routes } from '../routes.ts';
+import * as answers from './answers.ts';
 import { changeSpec, deleteTenant, entityTag } from './change.ts';
 import { refuseBuiltIn } from './domains.ts';
-import { applyPatch, createSchema, listQuerySchema, newTenant, patchSchema, verbSchema } from './requests.ts';
-import { accepted, TENANT, TENANTS } from './tenant-of.ts';
-import { activate, restart, retryProvision, suspend } from './verbs.ts';
+import {
+  applyPatch,
+  createSchema,
+  listQuerySchema,
+  newTenant,
+  patchSchema,
+  waitQuerySchema,
+} from './requests.ts';
+import { TAG, TENANT, TENANTS } from './tenant-of.ts';
 import { tenantView } from './view.ts';
+import { accept } from './wait.ts';
 
 type TenantDependencies = GateDependencies & Pick<ApiDependencies, 'store' | 'subdomainSuffix'>;
 
-/** Registers the tenant itself and the verbs. */
-export function tenantRoutes(scope: FastifyInstance, dependencies: TenantDependencies): void {
-  collectionRoutes(scope, dependencies);
-  itemRoutes(scope, dependencies);
-  verbRoutes(scope, dependencies);
+/** Declares the collection and its items. */
+export function tenantRoutes(routes: Routes, dependencies: TenantDependencies): void {
+  listRoute(routes, dependencies);
+  createRoute(routes, dependencies);
+  readRoute(routes, dependencies);
+  patchRoute(routes, dependencies);
+  deleteRoute(routes);
 }
 
-function collectionRoutes(scope: FastifyInstance, dependencies: TenantDependencies): void {
-  const { store, subdomainSuffix } = dependencies;
-
-  scope.get(TENANTS, async (request) => {
-    const { limit, cursor } = parse(listQuerySchema, request.query, 'the query');
-    const { role, customer } = identityOf(request);
-    // Whoever is nobody's customer yet owns nothing.
-    if (role !== 'operator' && customer === undefined) return { data: [] };
-    const query = {
-      limit,
-      ...(cursor !== undefined && { continue: cursor }),
-      ...(role !== 'operator' && customer !== undefined && { owner: customer }),
-    };
-    const list = await store.list(query).catch((error: unknown) => {
-      throw asParameterError(error);
-    });
-    return {
-      data: list.items.map((tenant) => tenantView(tenant, subdomainSuffix)),
-      next_cursor: list.continue,
-    };
-  });
-
-  scope.post(TENANTS, async (request, reply) => {
-    // For a customer this address has no such method: a tenant comes with a subscription.
-    if (identityOf(request).role !== 'operator')
-      throw new ApiError('method_not_allowed', 'cannot use this method here: allowed are GET', {
-        headers: { allow: 'GET' },
-      });
-    const tenant = await store.create(newTenant(parse(createSchema, request.body, 'the body')));
-    return reply
-      .code(201)
-      .headers({ etag: entityTag(tenant), location: `${TENANTS}/${tenant.metadata.uid}` })
-      .send({ data: tenantView(tenant, subdomainSuffix) });
-  });
+function listRoute(routes: Routes, { subdomainSuffix }: TenantDependencies): void {
+  routes.add(
+    {
+      method: 'GET',
+      path: TENANTS,
+      summary: 'Tenants of the caller; to an operator, all',
+      tag: TAG,
+      access: 'caller',
+      query: listQuerySchema,
+      answers: { 200: answers.tenantListAnswer },
+      errors: ['expired'],
+    },
+    async ({ identity: { role, customer }, store, query: { limit, cursor } }) => {
+      // Whoever is nobody's customer yet owns nothing.
+      if (role !== 'operator' && customer === undefined) return { data: [] };
+      const list = await store
+        .list({
+          limit,
+          ...(cursor !== undefined && { continue: cursor }),
+          ...(role !== 'operator' && customer !== undefined && { owner: customer }),
+        })
+        .catch((error: unknown) => {
+          throw asParameterError(error);
+        });
+      return {
+        data: list.items.map((tenant) => tenantView(tenant, subdomainSuffix)),
+        next_cursor: list.continue,
+      };
+    },
+  );
 }
 
-function itemRoutes(scope: FastifyInstance, dependencies: TenantDependencies): void {
-  const { store, subdomainSuffix } = dependencies;
-
-  scope.get(TENANT, async (request, reply) => {
-    const tenant = await findTenant(dependencies, request);
-    return reply.header('etag', entityTag(tenant)).send({ data: tenantView(tenant, subdomainSuffix) });
-  });
-
-  scope.patch(TENANT, async (request, reply) => {
-    const tenant = await findTenant(dependencies, request);
-    const patch = parse(patchSchema, request.body, 'the body');
-    refuseBuiltIn(patch.hostnames ?? [], subdomainSuffix);
-    if (patch.status === 'active') await requireSubscription(dependencies, request, tenant);
-    if (patch.memory_mb !== undefined)
-      await requireWithinPlan(dependencies, request, { tenant, memoryMb: patch.memory_mb });
-    const ifMatch = request.headers['if-match'];
-    const changed = await changeSpec({ store, tenant, ifMatch }, (now) => applyPatch(now, patch));
-    return accepted(reply, changed).send({ data: tenantView(changed, subdomainSuffix) });
-  });
-
-  scope.delete(TENANT, async (request, reply) => {
-    const tenant = await findTenant(dependencies, request);
-    await deleteTenant({ store, tenant, ifMatch: request.headers['if-match'] });
-    return reply.code(204).send();
-  });
+function createRoute(routes: Routes, { subdomainSuffix }: TenantDependencies): void {
+  routes.add(
+    {
+      method: 'POST',
+      path: TENANTS,
+      summary: 'Make a tenant that no subscription pays for',
+      tag: TAG,
+      access: 'operator',
+      // For a customer a tenant comes with a subscription.
+      hidden: true,
+      body: createSchema,
+      answers: { 201: answers.tenantAnswer },
+      errors: ['already_exists', 'invalid'],
+    },
+    async ({ store, body, reply }) => {
+      const tenant = await store.create(newTenant(body));
+      reply.code(201).headers({ etag: entityTag(tenant), location: `${TENANTS}/${tenant.metadata.uid}` });
+      return { data: tenantView(tenant, subdomainSuffix) };
+    },
+  );
 }
 
-type Change = (tenant: Tenant, nowMs: number) => TenantSpec;
-type Answer = (tenant: Tenant) => object;
+function readRoute(routes: Routes, { subdomainSuffix }: TenantDependencies): void {
+  routes.add(
+    {
+      method: 'GET',
+      path: TENANT,
+      summary: 'One tenant',
+      tag: TAG,
+      access: 'owner',
+      versioned: true,
+      answers: { 200: answers.tenantAnswer },
+    },
+    ({ tenant, request, reply }) => {
+      const etag = entityTag(tenant);
+      reply.header('etag', etag);
+      if (request.headers['if-none-match']?.split(',').some((tag) => tag.trim() === etag) === true)
+        return reply.code(304).send();
+      return { data: tenantView(tenant, subdomainSuffix) };
+    },
+  );
+}
 
-/** The verbs that carry nothing but their name. Restart and retry answer bare, because the CLI decodes them so. */
-function verbRoutes(scope: FastifyInstance, dependencies: TenantDependencies): void {
-  const { store, clock, subdomainSuffix } = dependencies;
-  const tenantAnswer: Answer = (tenant) => ({ data: tenantView(tenant, subdomainSuffix) });
-  const verbs: readonly (readonly [string, Change, Answer])[] = [
-    ['suspend', suspend, tenantAnswer],
-    ['activate', activate, tenantAnswer],
-    ['restart', restart, () => ({ status: 'restarting' })],
-    ['retry-provision', retryProvision, () => ({ status: 'provisioning' })],
-  ];
-  for (const [name, change, answer] of verbs)
-    scope.post(`${TENANT}/${name}`, async (request, reply) => {
-      const tenant = await findTenant(dependencies, request);
-      parse(verbSchema, request.body, 'the body');
-      if (name === 'activate') await requireSubscription(dependencies, request, tenant);
+function patchRoute(routes: Routes, dependencies: TenantDependencies): void {
+  const { subdomainSuffix } = dependencies;
+  routes.add(
+    {
+      method: 'PATCH',
+      path: TENANT,
+      summary: 'Scale, suspend, activate, or set environment and hostnames',
+      tag: TAG,
+      access: 'owner',
+      versioned: true,
+      query: waitQuerySchema,
+      body: patchSchema,
+      answers: { 200: answers.tenantAnswer, 202: answers.tenantAnswer },
+      errors: ['conflict', 'invalid_state', 'invalid', 'subscription_inactive', 'plan_limit'],
+    },
+    async ({ tenant, store, body, query, request, reply }) => {
+      refuseBuiltIn(body.hostnames ?? [], subdomainSuffix);
+      if (body.status === 'active') await requireSubscription(dependencies, request, tenant);
+      if (body.memory_mb !== undefined)
+        await requireWithinPlan(dependencies, request, { tenant, memoryMb: body.memory_mb });
       const ifMatch = request.headers['if-match'];
-      const changed = await changeSpec({ store, tenant, ifMatch }, (now) => change(now, clock.now()));
-      return accepted(reply, changed).send(answer(changed));
-    });
+      const changed = await changeSpec({ store, tenant, ifMatch }, (now) => applyPatch(now, body));
+      const now = await accept(dependencies, { reply, changed, waitMs: query.wait });
+      return { data: tenantView(now, subdomainSuffix) };
+    },
+  );
+}
+
+function deleteRoute(routes: Routes): void {
+  routes.add(
+    {
+      method: 'DELETE',
+      path: TENANT,
+      summary: 'Delete the tenant and all that it has on Fly',
+      tag: TAG,
+      access: 'owner',
+      versioned: true,
+      answers: { 204: { description: 'It is being deleted.' } },
+      errors: ['conflict'],
+    },
+    async ({ tenant, store, request, reply }) => {
+      await deleteTenant({ store, tenant, ifMatch: request.headers['if-match'] });
+      return reply.code(204).send();
+    },
+  );
 }

@@ -7,6 +7,7 @@ import { hostname } from '../../tenant/names.ts';
 import type { Phase } from '../../tenant/phases.ts';
 import type { Tenant } from '../../tenant/schema.ts';
 import type { PlanView } from '../dependencies.ts';
+import type { StatusView, TenantView } from './answers.ts';
 
 /** `/status`: what the CLI polls for. It stops at `ready` and at `failed`, and goes on at anything else. */
 export type CoarseStatus = 'pending' | 'provisioning' | 'ready' | 'failed' | 'suspended' | 'deleted';
@@ -74,7 +75,7 @@ export function addressOf({ metadata, status }: Tenant, subdomainSuffix: string)
 }
 
 /** The tenant itself: `data` of `GET /tenants/{id}`, of the list and of every verb. */
-export function tenantView(tenant: Tenant, subdomainSuffix: string) {
+export function tenantView(tenant: Tenant, subdomainSuffix: string): TenantView {
   const { metadata, spec, status } = tenant;
   const { host, url } = addressOf(tenant, subdomainSuffix);
   return {
@@ -107,7 +108,7 @@ export function tenantView(tenant: Tenant, subdomainSuffix: string) {
 }
 
 /** How the tenant is doing: `data` of `GET /tenants/{id}/status`. */
-export function statusView(tenant: Tenant, subdomainSuffix: string) {
+export function statusView(tenant: Tenant, subdomainSuffix: string): StatusView {
   const { metadata, status } = tenant;
   const { url } = addressOf(tenant, subdomainSuffix);
   const failure = status?.failure;

@@ -8,45 +8,93 @@ import { z } from 'zod';
 import type { Billing } from '../../accounts/accounts.ts';
 import type { InboxEntry } from '../../accounts/inbox.ts';
 import { notificationSchema } from '../../accounts/paddle-events.ts';
-import { requireOperator } from '../access.ts';
 import type { ApiDependencies } from '../dependencies.ts';
+import { openDoor, type DoorParts } from '../door.ts';
 import { acceptText, parse } from '../edge.ts';
 import { ApiError } from '../errors.ts';
-import { collectRoutes, refuseOtherMethods } from '../routes.ts';
-import { inboxQuerySchema, type inboxAnswerSchema, type webhookAnswerSchema } from './account-schemas.ts';
+import type { Routes } from '../routes.ts';
+import {
+  inboxAnswerSchema,
+  inboxQuerySchema,
+  replayAnswerSchema,
+  webhookAnswerSchema,
+} from './account-schemas.ts';
+import { TAG } from './plans-door.ts';
 
 const PATHS = ['/webhooks/paddle', '/api/v1/webhooks/paddle'] as const;
 const EVENTS = `${PATHS[1]}/events`;
 
-export type WebhookDependencies = Pick<ApiDependencies, 'accounts' | 'auth'>;
+export type WebhookDependencies = DoorParts;
 
 export function openWebhookDoor(scope: FastifyInstance, dependencies: WebhookDependencies): void {
-  const routes = collectRoutes(scope);
-  acceptText(scope);
-  for (const path of PATHS) scope.post(path, (request) => receive(billingOf(dependencies), request));
-
-  const operatorsOnly = { onRequest: requireOperator(dependencies.auth) };
-  scope.get(EVENTS, operatorsOnly, async (request): Promise<z.infer<typeof inboxAnswerSchema>> => {
-    const { state, limit, before } = parse(inboxQuerySchema, request.query, 'the query');
-    const entries = await billingOf(dependencies).inbox.list({
-      unprocessed: state === 'unprocessed',
-      limit,
-      ...(before !== undefined && { before }),
-    });
-    return { data: entries.map(entryView) };
+  openDoor(scope, dependencies, {
+    accept: acceptText,
+    declare(routes) {
+      receiveRoutes(routes, dependencies);
+      inboxRoutes(routes, dependencies);
+    },
   });
+}
 
-  scope.post(`${EVENTS}/:event/replay`, operatorsOnly, async (request, reply) => {
-    const { event } = parse(z.object({ event: z.string() }), request.params, 'the path');
-    if (!(await billingOf(dependencies).inbox.replay(event)))
-      throw new ApiError(
-        'event_not_found',
-        `cannot replay notification "${event}": there is nothing to do with it`,
-      );
-    return accepted(reply);
-  });
+function receiveRoutes(routes: Routes, dependencies: WebhookDependencies): void {
+  for (const path of PATHS)
+    routes.add(
+      {
+        method: 'POST',
+        path,
+        summary: 'What Paddle tells, signed by it',
+        tag: TAG,
+        access: 'public',
+        unlimited: true,
+        otherBody: { contentType: 'application/json', schema: notificationSchema },
+        answers: { 200: webhookAnswerSchema },
+        errors: ['unauthorized', 'billing_disabled'],
+      },
+      ({ request }) => receive(billingOf(dependencies), request),
+    );
+}
 
-  refuseOtherMethods(scope, routes);
+function inboxRoutes(routes: Routes, dependencies: WebhookDependencies): void {
+  routes.add(
+    {
+      method: 'GET',
+      path: EVENTS,
+      summary: 'What Paddle has told, newest first',
+      tag: TAG,
+      access: 'operator',
+      query: inboxQuerySchema,
+      answers: { 200: inboxAnswerSchema },
+      errors: ['billing_disabled'],
+    },
+    async ({ query: { state, limit, before } }): Promise<z.infer<typeof inboxAnswerSchema>> => {
+      const entries = await billingOf(dependencies).inbox.list({
+        unprocessed: state === 'unprocessed',
+        limit,
+        ...(before !== undefined && { before }),
+      });
+      return { data: entries.map(entryView) };
+    },
+  );
+  routes.add(
+    {
+      method: 'POST',
+      path: `${EVENTS}/:event/replay`,
+      summary: 'Process a notification anew',
+      tag: TAG,
+      access: 'operator',
+      params: z.object({ event: z.string() }),
+      answers: { 202: replayAnswerSchema },
+      errors: ['event_not_found', 'billing_disabled'],
+    },
+    async ({ params: { event }, reply }) => {
+      if (!(await billingOf(dependencies).inbox.replay(event)))
+        throw new ApiError(
+          'event_not_found',
+          `cannot replay notification "${event}": there is nothing to do with it`,
+        );
+      return accepted(reply);
+    },
+  );
 }
 
 async function receive(

@@ -8,10 +8,10 @@ export interface Bell {
   /** How often it has rung. */
   readonly rings: number;
   ring(): void;
-  /** Resolves at the first ring after `seen`, after `limitMs`, or when the signal aborts. */
+  /** Resolves at the first ring after `seen`, after `limitMs` if given, or when the signal aborts. */
   wait(options: {
     readonly seen: number;
-    readonly limitMs: number;
+    readonly limitMs?: number;
     readonly signal: AbortSignal;
   }): Promise<void>;
 }
@@ -30,9 +30,9 @@ export function createBell(clock: Clock): Bell {
     wait({ seen, limitMs, signal }) {
       if (rings !== seen || signal.aborted) return Promise.resolve();
       return new Promise((resolve) => {
-        const cancel = clock.setTimer(limitMs, wake);
+        const cancel = limitMs === undefined ? undefined : clock.setTimer(limitMs, wake);
         function wake(): void {
-          cancel();
+          cancel?.();
           waiting.delete(wake);
           signal.removeEventListener('abort', wake);
           resolve();

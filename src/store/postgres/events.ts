@@ -9,6 +9,7 @@ import type { Database } from '../../database/connection.ts';
 import { attempt } from '../../database/errors.ts';
 import type { EventStore, StoredEvent, TenantEvent } from '../store.ts';
 import { createBell } from './bell.ts';
+import { createEventTail } from './event-tail.ts';
 import { EVENTS_CHANNEL, UID, type EventRow, type StoreDatabase, type StoreTables } from './tables.ts';
 
 /** Equal events within this time are one event that is counted. */
@@ -24,10 +25,11 @@ export function createEventStore(options: {
   readonly db: StoreDatabase;
   readonly listen: Database['listen'];
   readonly clock: Clock;
-  /** How often a watcher looks without having been woken. */
+  /** How often is looked, for all watchers at once, without having been woken. */
   readonly pollIntervalMs: number;
 }): EventStore {
   const { db, clock } = options;
+  const tail = createEventTail(options);
 
   const list: EventStore['list'] = (uid, { afterId = 0, limit = MOST_EVENTS_PER_TENANT } = {}) =>
     attempt(`list the events of tenant "${uid}"`, async () => {
@@ -47,20 +49,20 @@ export function createEventStore(options: {
     uid: string,
     { afterId, signal }: Parameters<EventStore['watch']>[1],
   ): AsyncGenerator<StoredEvent> {
-    const written = createBell(clock);
-    const unlisten = options.listen(EVENTS_CHANNEL, (payload) => {
-      if (payload === undefined || payload === uid) written.ring();
-    });
+    // It names no tenant, and would spoil the look for all others.
+    if (!UID.test(uid)) return;
+    const watcher = { uid: uid.toLowerCase(), position: afterId, written: createBell(clock) };
+    const unfollow = tail.follow(watcher);
     try {
-      for (let position = afterId; !signal.aborted;) {
-        const seen = written.rings;
-        const events = await list(uid, { afterId: position, limit: PAGE_SIZE });
+      while (!signal.aborted) {
+        const seen = watcher.written.rings;
+        const events = await list(uid, { afterId: watcher.position, limit: PAGE_SIZE });
         yield* untilAborted(events, signal);
-        position = events.at(-1)?.id ?? position;
-        if (events.length === 0) await written.wait({ seen, limitMs: options.pollIntervalMs, signal });
+        watcher.position = events.at(-1)?.id ?? watcher.position;
+        if (events.length === 0) await watcher.written.wait({ seen, signal });
       }
     } finally {
-      unlisten();
+      unfollow();
     }
   }
 

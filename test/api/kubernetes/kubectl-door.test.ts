@@ -25,6 +25,9 @@ beforeAll(async () => {
     log: pino({ level: 'silent' }),
     metrics: new Registry(),
     health: () => harness.outside.health(),
+    ledger: harness.ledger,
+    trustsProxy: () => false,
+    corsOrigins: [],
     version: '1.2.3',
   });
 });

@@ -3,6 +3,7 @@ import { request } from 'undici';
 import { expect } from 'vitest';
 import { createBillingLoop, type BillingLoop } from '../../../src/billing-loop.ts';
 import type { Plan } from '../../../src/accounts/plans.ts';
+import type { Platform } from '../../../src/api/dependencies.ts';
 import { createDevelopmentProvider } from '../../../src/accounts/providers.ts';
 import type { Subscription } from '../../../src/accounts/subscriptions.ts';
 import { createSubscriptionReconciler } from '../../../src/reconcilers/subscription/reconcile.ts';
@@ -100,12 +101,15 @@ export interface BillingHarness {
   close(): Promise<void>;
 }
 
-export async function openBilling(options: { loop?: 'running' | 'stopped' } = {}): Promise<BillingHarness> {
+export async function openBilling(
+  options: { loop?: 'running' | 'stopped'; platform?: (real: Platform) => Platform } = {},
+): Promise<BillingHarness> {
   const paddle = await startFakePaddle();
   let email = 'nobody@example.com';
   let people = 0;
   const base = createDevelopmentProvider({ subject: '', email: '', name: undefined });
   const harness = await openHarness({
+    ...(options.platform && { platform: options.platform }),
     // Whoever a test says, without a provider: how people log in is not what is tested here.
     providers: new Map([
       ['github', { ...base, identify: async () => ({ subject: email, email, name: 'Somebody' }) }],

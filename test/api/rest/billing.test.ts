@@ -7,7 +7,15 @@ import { LAPSED_ANNOTATION, SUBSCRIPTION_ANNOTATION } from '../../../src/tenant/
 import { eventually } from '../../support/eventually.ts';
 import { signatureOf } from '../../support/fake-paddle.ts';
 import { openHarness, type Harness } from '../harness.ts';
-import { anyText, loopOf, openBilling, PLANS, textLike, type BillingHarness } from './billing-harness.ts';
+import {
+  anyText,
+  loopOf,
+  openBilling,
+  PLANS,
+  textLike,
+  type BillingHarness,
+  type Placed,
+} from './billing-harness.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -138,6 +146,24 @@ describe('an order', () => {
     expect(await hanging).toMatchObject({ status: 503 });
     billing.paddle.fault = undefined;
     expect((await billing.order(token)).status).toBe(200);
+  });
+});
+
+describe('an order that is sent again with its Idempotency-Key', () => {
+  it('is one order, also when the first one made the buyer a customer, and never that of another buyer', async () => {
+    const place = (token: string) =>
+      billing.call<Placed>('POST', '/api/v1/checkout', {
+        token,
+        body: { price_id: 'pri_month', region: 'iad', redirect_uri: 'http://127.0.0.1:8766/callback' },
+        headers: { 'idempotency-key': 'order-1' },
+      });
+    const [one, other] = [await billing.logIn(), await billing.logIn()];
+    const first = await place(one);
+    expect(first.status).toBe(200);
+    expect((await place(one)).body).toEqual(first.body);
+    const others = await place(other);
+    expect(others.status).toBe(200);
+    expect(others.body.transaction_id).not.toBe(first.body.transaction_id);
   });
 });
 

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { createPostgresStore, type PostgresStore } from '../../../src/store/postgres/postgres-store.ts';
 import type { StoredEvent, TenantEvent } from '../../../src/store/store.ts';
 import { createFakeClock, type FakeClock } from '../../support/fake-clock.ts';
+import { eventually } from '../../support/eventually.ts';
 import { createTestDatabase, silentLog, type TestDatabase } from '../../support/database.ts';
 
 const started: TenantEvent = { type: 'Normal', reason: 'Started', message: 'The machine started.' };
@@ -124,6 +125,39 @@ describe('events of tenants', () => {
     );
     await Promise.all(writes);
     expect((await watching).size).toBe(60);
+  });
+
+  it('reach every watcher at the next look when their notification was lost', async () => {
+    const aborter = new AbortController();
+    const { signal } = aborter;
+    const neighbour = randomUUID();
+    const first = async (tenant: string): Promise<string | undefined> => {
+      for await (const event of store.events.watch(tenant, { afterId: 0, signal })) return event.message;
+      return undefined;
+    };
+    const timers = clock.timers;
+    const watching = [first(uid), first(uid), first(neighbour)];
+    // One look for all of them, however many watch.
+    expect(clock.timers).toBe(timers + 1);
+    for (const tenant of [uid, neighbour])
+      await database.query(
+        `INSERT INTO tenant_events (tenant_uid, type, reason, message, count, first_at, last_at)
+         VALUES ($1, 'Normal', 'Started', 'Unannounced.', 1, now(), now())`,
+        [tenant],
+      );
+    const seen = Promise.all(watching);
+    let done = false;
+    void seen.then(() => (done = true));
+    await eventually(
+      async () => {
+        await clock.advance(5_000);
+        return done;
+      },
+      { what: 'the look to find the events', intervalMs: 5 },
+    );
+    expect(await seen).toEqual(['Unannounced.', 'Unannounced.', 'Unannounced.']);
+    aborter.abort();
+    expect(clock.timers).toBe(timers);
   });
 
   it('outlive their tenant for a week', async () => {
