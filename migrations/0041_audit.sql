@@ -16,9 +16,9 @@ CREATE TABLE audit_log (
   params jsonb NOT NULL,
   status integer NOT NULL,
   error_code text,
-  -- NULL where no tenant was changed.
+  -- NULL where it is about no tenant that the caller may see.
   tenant_uid uuid,
-  -- What the change replaced, and what it put there: only the fields that differ.
+  -- What the change replaced, and what it put there: only the fields that differ; of secrets their names.
   before jsonb,
   after jsonb
 );

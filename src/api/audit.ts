@@ -15,7 +15,17 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** What the request changed; undefined as long as it is nothing. */
     change: TenantChange | undefined;
+    /** What it changed that is kept beside the tenant, in words that are no secret. */
+    noted: Noted | undefined;
+    /** The tenant that it is about, once it is known that the caller may see it. */
+    tenantUid: string | undefined;
   }
+}
+
+/** As in a change of a tenant: what was there before, what is there after. */
+export interface Noted {
+  readonly before?: Readonly<Record<string, unknown>>;
+  readonly after?: Readonly<Record<string, unknown>>;
 }
 
 const READS = new Set(['GET', 'HEAD', 'OPTIONS']);
@@ -51,8 +61,8 @@ export function auditWrites(
 }
 
 function entryOf(request: FastifyRequest, reply: FastifyReply, trustsProxy: TrustsProxy): AuditEntry {
-  const { identity, change } = request;
-  const changed = difference(wishOf(change?.before), wishOf(change?.after));
+  const { identity, change, noted } = request;
+  const changed = noted ?? difference(wishOf(change?.before), wishOf(change?.after));
   return {
     requestId: request.id,
     subject: identity?.subject ?? '',
@@ -65,7 +75,7 @@ function entryOf(request: FastifyRequest, reply: FastifyReply, trustsProxy: Trus
     params: paramsOf(request),
     status: reply.statusCode,
     errorCode: request.failure?.code,
-    tenantUid: change && uidOf(change),
+    tenantUid: (change && uidOf(change)) ?? request.tenantUid,
     before: redact(changed.before),
     after: redact(changed.after),
   };

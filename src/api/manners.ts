@@ -43,6 +43,8 @@ export function addManners(app: FastifyInstance, dependencies: MannersDependenci
   app.decorate('declarations', []);
   app.decorateRequest('failure', undefined);
   app.decorateRequest('change', undefined);
+  app.decorateRequest('noted', undefined);
+  app.decorateRequest('tenantUid', undefined);
   app.decorateRequest('ticket', undefined);
   app.decorateRequest('repeated', false);
   const headers = { ...SECURITY_HEADERS, 'strict-transport-security': STRICT_TRANSPORT };

@@ -54,6 +54,7 @@ export function declareRoutes(
           const store = storeOf(request, dependencies.store);
           // First whose it is: what else is wrong with a request is told to nobody who may not know of the tenant.
           const tenant = isAboutTenant(access) ? await findTenant({ store }, request) : undefined;
+          request.tenantUid = tenant?.metadata.uid;
           // An edge: what each schema has let through is of the schema's type.
           const call = {
             request,

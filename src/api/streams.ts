@@ -118,11 +118,7 @@ async function run(options: Run, produce: (stream: Stream) => Promise<void>): Pr
   const cancelLifetime = clock.setTimer(options.lifetimeMs, end);
   reply.streaming = true;
   reply.hijack();
-  for (const [name, value] of Object.entries(reply.getHeaders()))
-    if (value !== undefined) raw.setHeader(name, value);
-  // A proxy that buffers (nginx does) would hold changes back until its buffer is full.
-  raw.setHeader('content-type', options.contentType).setHeader('x-accel-buffering', 'no');
-  raw.writeHead(200);
+  raw.writeHead(200, headersOf(reply, options.contentType));
   raw.flushHeaders();
   try {
     await produce({ signal: over.signal, end, write: (chunk) => write(options, chunk) });
@@ -133,6 +129,15 @@ async function run(options: Run, produce: (stream: Stream) => Promise<void>): Pr
     end();
     raw.end();
   }
+}
+
+/** All at once, for Node keeps whatever is set one by one as long as the stream is open. */
+function headersOf(reply: FastifyReply, contentType: string): Record<string, number | string | string[]> {
+  const headers: Record<string, number | string | string[]> = {};
+  for (const [name, value] of Object.entries(reply.getHeaders()))
+    if (value !== undefined) headers[name] = value;
+  // A proxy that buffers (nginx does) would hold changes back until its buffer is full.
+  return { ...headers, 'content-type': contentType, 'x-accel-buffering': 'no' };
 }
 
 /** Waits for room before it returns, so that at most one chunk of each stream is ever waiting. */

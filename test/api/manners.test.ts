@@ -102,8 +102,13 @@ describe('a POST with an Idempotency-Key', () => {
 
   it('is told so while the first is under way', async () => {
     const image = `${REGISTRY}/images:tenant-${tenant.metadata.uid}`;
-    const registry = Promise.race([new Promise<never>(() => undefined)]);
-    harness.outside.images = { get: () => registry } as never;
+    const registry = new Promise<never>(() => undefined);
+    let asked = false;
+    const get = () => {
+      asked = true;
+      return registry;
+    };
+    harness.outside.images = { get } as never;
     const token = await harness.token(me);
     const hanging = new AbortController();
     const first = fetch(`${harness.url}${at('/deploy')}`, {
@@ -116,13 +121,10 @@ describe('a POST with an Idempotency-Key', () => {
       body: JSON.stringify({ image }),
       signal: hanging.signal,
     }).catch((error: unknown) => error);
-    await eventually(
-      async () => {
-        const again = await post('/deploy', 'key-slow', { body: { image: 'current' } });
-        return again.body.error.code === 'idempotency_mismatch';
-      },
-      { what: 'the first request to hold the key', intervalMs: 5 },
-    );
+    // It has the key by then.
+    await eventually(async () => asked, { what: 'the first request to ask the registry', intervalMs: 5 });
+    const other = await post('/deploy', 'key-slow', { body: { image: 'current' } });
+    expect(other).toMatchObject({ status: 422, body: { error: { code: 'idempotency_mismatch' } } });
     const again = await post('/deploy', 'key-slow', { body: { image } });
     expect(again).toMatchObject({ status: 409, body: { error: { code: 'idempotency_in_flight' } } });
     expect(again.headers['retry-after']).toBe('1');
@@ -277,6 +279,18 @@ describe('the audit log', () => {
       error_code: 'tenant_not_found',
     });
     expect(await last()).not.toHaveProperty('before');
+  });
+
+  it('has the names of the secrets that were set or deleted, under their tenant, and no value', async () => {
+    await harness.call(me, 'PUT', at('/secrets'), { body: { secrets: { STRIPE_KEY: 'hunter7' } } });
+    await harness.call(me, 'DELETE', at('/secrets/STRIPE_KEY'));
+    const { data } = (await harness.call('operator', 'GET', `/api/v1/audit?tenant_id=${tenant.metadata.uid}`))
+      .body;
+    expect(data).toMatchObject([
+      { method: 'DELETE', before: { secrets: ['STRIPE_KEY'] } },
+      { method: 'PUT', after: { secrets: ['STRIPE_KEY'] } },
+    ]);
+    expect(JSON.stringify(await database.query('SELECT * FROM audit_log'))).not.toContain('hunter7');
   });
 
   it('has a repetition once', async () => {

@@ -40,13 +40,10 @@ afterAll(() => billing.close());
 
 /** Of each app Fly lets itself be asked for these once a second, and the answers are the same each time. */
 function askOnce(real: Platform): Platform {
+  const soon = (): AbortSignal => AbortSignal.timeout(60_000);
   const certificate = once((app: string, hostname: string) => real.certificate(app, hostname, soon()));
   const token = once((expiryMs: number) => real.registryToken({ expiryMs }, soon()));
   return { ...real, certificate, registryToken: ({ expiryMs }) => token(expiryMs) };
-}
-
-function soon(): AbortSignal {
-  return AbortSignal.timeout(60_000);
 }
 
 function once<A extends unknown[], R>(ask: (...args: A) => Promise<R>): (...args: A) => Promise<R> {

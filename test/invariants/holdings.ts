@@ -123,10 +123,30 @@ export function wanted(tenant: Tenant, app: AppView | undefined, settings: Tenan
 export function differences(tenant: Tenant, app: AppView | undefined, settings: TenantSettings): string[] {
   const has = holdings(app);
   const should = wanted(tenant, app, settings);
-  const keys = Object.keys(should) as (keyof Holdings)[];
-  return keys
-    .filter((key) => !isDeepStrictEqual(has[key], should[key]))
-    .map((key) => `app ${appOf(tenant)} has ${key} ${told(has[key])} instead of ${told(should[key])}`);
+  return differing(has, should).map(
+    (key) => `app ${appOf(tenant)} has ${key} ${told(has[key])} instead of ${told(should[key])}`,
+  );
+}
+
+/** Whether each thing by itself was as it should be in one of these states: so a look at lists that lag may show it. */
+export function mayAppearRight(
+  tenant: Tenant,
+  states: readonly (AppView | undefined)[],
+  settings: TenantSettings,
+): boolean {
+  let wrong: readonly (keyof Holdings)[] | undefined;
+  for (const app of states) {
+    const here = differing(holdings(app), wanted(tenant, app, settings));
+    wrong = wrong?.filter((key) => here.includes(key)) ?? here;
+    if (wrong.length === 0) return true;
+  }
+  return false;
+}
+
+function differing(has: Holdings, should: Holdings): (keyof Holdings)[] {
+  return (Object.keys(should) as (keyof Holdings)[]).filter(
+    (key) => !isDeepStrictEqual(has[key], should[key]),
+  );
 }
 
 /** What the status of a tenant at rest says of Fly and is not so; empty: nothing. */

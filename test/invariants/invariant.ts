@@ -9,6 +9,8 @@ export const INVARIANTS = {
   S3: 'whatever is on Fly for a tenant is found again by its name or mark',
   S4: 'nothing is destroyed unless a spec of that time wants it gone',
   S5: 'of a tenant that is deleted with the policy Orphan nothing is destroyed',
+  S6: 'for a tenant that is paused nothing is changed on Fly',
+  S7: 'two daemons never act on one tenant: whoever acts has the latest holding of its shard',
   S8: 'the finalizer goes only when nothing of the tenant is left',
   S9: 'a status never runs ahead of its spec nor backwards, and Ready was true when it was said',
   S10: 'lastTransitionTime changes when, and only when, the condition flips',

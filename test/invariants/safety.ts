@@ -2,13 +2,15 @@
  * Does anything happen that never may? A watcher of one history: it is told of every commit of the store, every
  * change of an app and every write that reached Fly, and judges each at that moment.
  */
-import { appOf, hostnameOf } from '../../src/reconcilers/tenant/input.ts';
+import { appOf } from '../../src/reconcilers/tenant/input.ts';
 import { machineName } from '../../src/reconcilers/tenant/parts/machine-identity.ts';
 import type { TenantSettings } from '../../src/reconcilers/tenant/settings.ts';
 import { findCondition } from '../../src/tenant/conditions.ts';
+import { isPaused } from '../../src/tenant/annotations.ts';
 import { FINALIZER, VOLUME_NAME } from '../../src/tenant/names.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
-import { differences, liveMachines, liveVolumes, type AppView } from './holdings.ts';
+import { DESTRUCTIVE, type Write } from './destruction.ts';
+import { differences, liveMachines, liveVolumes, mayAppearRight, type AppView } from './holdings.ts';
 import type { Verdicts } from './invariant.ts';
 import { checkTold, checkTransition } from './status.ts';
 
@@ -18,13 +20,8 @@ import { checkTold, checkTransition } from './status.ts';
  */
 const JUSTIFIED_MS = 180_000;
 
-/** A write that took effect, on Fly or in a database. */
-export interface Write {
-  readonly operation: string;
-  readonly app: string;
-  /** The machine, volume, address, hostname or digest that it is about. */
-  readonly target: string;
-}
+/** After so long every daemon knows that a tenant is paused, also one that has to poll the store for it. */
+const PAUSE_KNOWN_MS = 10_000;
 
 export interface Safety {
   /** The store has committed; `secrets` are those that must not be told. */
@@ -36,6 +33,8 @@ export interface Safety {
   }): void;
   /** The app is another one than before; undefined: it is gone. */
   appChanged(name: string, app: AppView | undefined): void;
+  /** A write leaves a daemon. `epoch`: of the holding of the tenant's shard under which it is made. */
+  began(write: { readonly app: string; readonly epoch: number | undefined }): void;
   /** To be told before the effect shows in {@link appChanged}. */
   wrote(write: Write): void;
 }
@@ -48,6 +47,12 @@ export interface SafetyOptions {
   readonly secrets: () => Iterable<string>;
   /** What of the tenant is left outside of Fly, in words. */
   readonly leftElsewhere: (uid: string) => readonly string[];
+  /** Whether a call may have come so late, and its maker know so little of it, that it was rightly made again. */
+  readonly mayRepeat: () => boolean;
+  /** What a daemon says of Fly now may be so old, in milliseconds. */
+  readonly lagMs: () => number;
+  /** Whether a daemon was held up, so that it knows of things later than others. */
+  readonly mayLag: boolean;
 }
 
 interface Known {
@@ -55,6 +60,14 @@ interface Known {
   /** Everything that was ever wanted, oldest first. */
   readonly past: Wish[];
   app: AppView | undefined;
+  /** What it was before others changed it, as far back as Fly may still show it; oldest first. */
+  before: readonly { readonly app: AppView; readonly untilMs: number }[];
+  /** A daemon's write has just taken effect on it. */
+  written: boolean;
+  /** The highest epoch under which anything was written. */
+  epoch: number;
+  /** Since when it is paused; Infinity while it is not. */
+  pausedAtMs: number;
   /** Volumes that a machine ever mounted: there is data on them. */
   readonly mounted: Set<string>;
   /** The volume with the tenant's data, and the machine that mounts it. */
@@ -88,11 +101,17 @@ export function createSafety(options: SafetyOptions): Safety {
       tenant,
       past: [],
       app: undefined,
+      before: [],
+      written: false,
+      epoch: 0,
+      pausedAtMs: Infinity,
       mounted: new Set<string>(),
       holder: undefined,
     };
     byApp.set(name, known);
     known.tenant = tenant;
+    if (!isPaused(tenant)) known.pausedAtMs = Infinity;
+    else known.pausedAtMs = Math.min(known.pausedAtMs, options.now());
     const last = known.past.at(-1);
     // A status that was written wants nothing else than before.
     if (last !== undefined && wantsTheSame(last.tenant, tenant)) return known;
@@ -101,7 +120,12 @@ export function createSafety(options: SafetyOptions): Safety {
     return known;
   }
 
-  /** S9: Ready is only said when Fly was as this generation wants it at some moment since it was accepted. */
+  /** What Fly may still show of the time before the present state of the app. */
+  function recent(known: Known): Known['before'] {
+    return known.before.filter(({ untilMs }) => untilMs >= options.now() - options.lagMs());
+  }
+
+  /** S9: Ready is only said when Fly was, or by its lists seemed, as this generation wants it since it was accepted. */
   function checkReady(known: Known, before: Tenant | undefined): void {
     const { tenant } = known;
     const ready = findCondition(tenant.status?.conditions, 'Ready');
@@ -117,11 +141,12 @@ export function createSafety(options: SafetyOptions): Safety {
   }
 
   function match(known: Known): void {
+    const shown = [known.app, ...recent(known).map(({ app }) => app)];
     for (const wish of known.past.slice(-MOST_WISHES_AT_ONCE)) {
       if (wish.matched || wish.tenant.metadata.deletionTimestamp !== undefined) continue;
       // What a tag stands for is told by the status, as of now.
       const { status } = known.tenant;
-      wish.matched = differences({ ...wish.tenant, status }, known.app, settings).length === 0;
+      wish.matched = mayAppearRight({ ...wish.tenant, status }, shown, settings);
     }
   }
 
@@ -173,7 +198,11 @@ export function createSafety(options: SafetyOptions): Safety {
     appChanged(name, app) {
       const known = byApp.get(name);
       if (known === undefined) return;
+      // Whoever has changed it knows what may not show yet; what others have changed may be shown as it was.
+      if (known.app !== undefined && !known.written)
+        known.before = [...recent(known), { app: known.app, untilMs: options.now() }];
       known.app = app;
+      known.written = false;
       if (app === undefined) return;
       const machines = liveMachines(app);
       const foreign = [
@@ -186,17 +215,44 @@ export function createSafety(options: SafetyOptions): Safety {
         foreign.length === 0,
         () => `${name} has ${foreign[0]?.id ?? ''} without our mark`,
       );
+      const addresses = app.addresses.filter(({ type }) => type === 'v6').length;
+      verdicts.check(
+        'ONCE',
+        addresses <= 1 || options.mayRepeat(),
+        () => `${name} has ${addresses} IPv6 addresses`,
+      );
       checkVolumes(known, app);
       match(known);
     },
+    began({ app, epoch }) {
+      const known = byApp.get(app);
+      if (known === undefined) return;
+      const { name } = known.tenant.metadata;
+      const paused = options.now() - known.pausedAtMs > PAUSE_KNOWN_MS;
+      verdicts.check('S6', !paused || options.mayLag, () => `a write for ${name}, which is paused`);
+      if (epoch === undefined) return;
+      verdicts.check(
+        'S7',
+        epoch >= known.epoch,
+        () => `a write for ${name} under epoch ${epoch} after ${known.epoch}`,
+      );
+      known.epoch = Math.max(known.epoch, epoch);
+    },
     wrote(write) {
       const known = byApp.get(write.app);
+      if (known !== undefined) known.written = true;
+      const again = repeats(write, known?.app);
+      verdicts.check(
+        'ONCE',
+        again === undefined || options.mayRepeat(),
+        () => `${write.app}: ${again ?? ''}`,
+      );
       const destroys = DESTRUCTIVE[write.operation];
       if (known === undefined || destroys === undefined) return;
       const target = `${write.operation} of ${write.target} of tenant ${known.tenant.metadata.name}`;
       const wanted =
         recently(known, ({ metadata }) => metadata.deletionTimestamp !== undefined) ||
-        destroys({ known, write, settings, recently: (holds) => recently(known, holds) });
+        destroys({ ...known, write, settings, recently: (holds) => recently(known, holds) });
       verdicts.check('S4', wanted, () => `${target}: nobody wanted that`);
       const orphaned = !recently(
         known,
@@ -214,32 +270,9 @@ function wantsTheSame(one: Tenant, other: Tenant): boolean {
   );
 }
 
-/** When a write that destroys something is wanted although the tenant is to stay. */
-const DESTRUCTIVE: Readonly<
-  Record<
-    string,
-    (scene: {
-      readonly known: Known;
-      readonly write: Write;
-      readonly settings: TenantSettings;
-      readonly recently: (holds: (tenant: Tenant) => boolean) => boolean;
-    }) => boolean
-  >
-> = {
-  Apps_delete: () => false,
-  Registry_manifest_delete: () => false,
-  'databases.drop': () => false,
-  'vault.forget': () => false,
-  // The spec wants no machine, or the machine mounts a volume that its owner has given up.
-  Machines_delete: ({ recently }) =>
-    recently(({ spec }) => spec.image === undefined || spec.acknowledgedVolumeLoss !== undefined),
-  // Left over from a lost answer: there never was anything on it.
-  Volume_delete: ({ known, write }) => !known.mounted.has(write.target),
-  App_IPAssignments_delete: ({ known }) =>
-    (known.app?.addresses ?? []).filter(({ type }) => type === 'v6').length > 1,
-  App_Certificates_delete: ({ write, settings, recently }) =>
-    recently(
-      (tenant) =>
-        !tenant.spec.hostnames.includes(write.target) && hostnameOf(tenant, settings) !== write.target,
-    ),
-};
+/** What there already is of what Fly would make twice, in words. */
+function repeats({ operation }: Write, app: AppView | undefined): string | undefined {
+  const volumes = liveVolumes(app).length;
+  if (operation === 'Volumes_create' && volumes > 0) return `a volume is made beside ${volumes}`;
+  return undefined;
+}

@@ -3,15 +3,20 @@
  * connections would be.
  */
 import type { Logger } from 'pino';
+import { createElector, type Elector } from '../../src/controller/leases/elector.ts';
 import type { RuntimeMetrics } from '../../src/controller/metrics.ts';
+import { DatabaseError } from '../../src/database/errors.ts';
 import type { TenantDatabases } from '../../src/database/tenant-databases.ts';
 import { createFly } from '../../src/fly/client.ts';
 import { createLoop, type Loop } from '../../src/loop.ts';
+import { permittedStore } from '../../src/reconcilers/tenant/permitted-store.ts';
 import type { Exchange } from '../../src/simulator/exchange.ts';
 import type { Vault } from '../../src/vault/vault.ts';
+import { everyShard } from '../support/every-shard.ts';
 import { createFlyHttp, type FlyCall } from './fly-http.ts';
 import type { Kernel, Process } from './kernel.ts';
 import type { ModelDatabases } from './model/databases.ts';
+import type { ModelLeases } from './model/leases.ts';
 import type { ModelVault } from './model/secrets.ts';
 import { createStorePort } from './model/store.ts';
 import type { ModelTenants } from './model/tenants.ts';
@@ -34,9 +39,13 @@ export interface DaemonParts {
   readonly vault: ModelVault;
   readonly databases: ModelDatabases;
   readonly watches: Watches;
+  /** Absent: the daemon is the only one, and acts on everything. */
+  readonly leases: ModelLeases | undefined;
   readonly metrics: RuntimeMetrics;
   readonly logger: Logger;
   readonly onFlyCall: (call: FlyCall) => void;
+  /** A write to Fly leaves the daemon. `epoch`: of the holding under which it is made, when there are others. */
+  readonly onFlyWrite: (write: { readonly app: string; readonly epoch: number | undefined }) => void;
   readonly onRemoval: (operation: string, uid: string) => void;
 }
 
@@ -44,38 +53,95 @@ export interface DaemonParts {
 export function startLoop(parts: DaemonParts): Loop {
   const { process, wire, metrics } = parts;
   const { clock } = process;
+  const { elector, epochOf } = openElection(parts);
+  const store = createStorePort(parts.tenants, {
+    call: (operation, perform) => wire.call(process, { site: `store.${operation}` }, perform),
+    news: (wanted) => parts.watches.news(process, wanted),
+    now: () => clock.now(),
+  });
+  const fly = createFly({
+    apiUrl: 'http://fly.test',
+    registryUrl: 'http://registry.fly.io',
+    logsUrl: 'http://fly.test',
+    prometheusUrl: 'http://fly.test/prometheus',
+    token: 'any',
+    orgSlug: SETTINGS.orgSlug,
+    clock,
+    http: createFlyHttp({
+      ...parts,
+      onCall: parts.onFlyCall,
+      onWrite: (app, mayBegin) => parts.onFlyWrite({ app, epoch: epochOf(mayBegin) }),
+    }),
+  });
+  const always = (): boolean => true;
   const loop = createLoop({
-    store: createStorePort(parts.tenants, {
-      call: (operation, perform) => wire.call(process, { site: `store.${operation}` }, perform),
-      news: (wanted) => parts.watches.news(process, wanted),
-      now: () => clock.now(),
-    }),
-    fly: createFly({
-      apiUrl: 'http://fly.test',
-      registryUrl: 'http://registry.fly.io',
-      logsUrl: 'http://fly.test',
-      prometheusUrl: 'http://fly.test/prometheus',
-      token: 'any',
-      orgSlug: SETTINGS.orgSlug,
-      clock,
-      http: createFlyHttp({ ...parts, onCall: parts.onFlyCall }),
-    }),
-    vault: vaultOverWire(parts),
-    databases: databasesOverWire(parts),
+    store,
+    fly,
+    vault: vaultOverWire(parts, always),
+    databases: databasesOverWire(parts, always),
     settings: SETTINGS,
     clock,
     log: parts.logger,
     metrics,
+    acting: {
+      elector,
+      under: (mayAct) => ({
+        store: permittedStore(store, mayAct),
+        fly: fly.under(mayAct),
+        vault: vaultOverWire(parts, mayAct),
+        databases: databasesOverWire(parts, mayAct),
+      }),
+    },
   });
   loop.start();
   return loop;
 }
 
-function vaultOverWire({ process, wire, vault, onRemoval }: DaemonParts): Vault {
+interface Election {
+  readonly elector: Elector;
+  /** The epoch of the holding whose permit this is. */
+  readonly epochOf: (mayAct: (() => boolean) | undefined) => number | undefined;
+}
+
+/** The product's own elector where there are several daemons; who is alone has every shard. */
+function openElection({ process, wire, leases, logger }: DaemonParts): Election {
+  if (leases === undefined) return { elector: everyShard(), epochOf: () => undefined };
   const call = <T>(operation: string, perform: () => T): Promise<T> =>
-    wire.call(process, { site: `vault.${operation}` }, perform);
-  const change = <T>(operation: string, perform: () => T): Promise<T> =>
-    wire.call(process, { site: `vault.${operation}`, transaction: true }, perform);
+    wire.call(process, { site: `leases.${operation}` }, perform);
+  const epochs = new WeakMap<() => boolean, number>();
+  const elector = createElector({
+    identity: process.name,
+    backend: {
+      list: () => call('list', () => leases.list()),
+      put: (write) => call('put', () => leases.put(write)),
+      remove: (record) => call('remove', () => leases.remove(record)),
+    },
+    clock: process.clock,
+    log: logger,
+  });
+  elector.subscribe({
+    acquired: ({ mayAct, epoch }) => void epochs.set(mayAct, epoch),
+    yielding: () => Promise.resolve(),
+    lost: () => undefined,
+  });
+  return { elector, epochOf: (mayAct) => mayAct && epochs.get(mayAct) };
+}
+
+/** As the guarded connection does it: what may no longer be sent is not sent. */
+function permitted(mayAct: () => boolean): void {
+  if (!mayAct())
+    throw new DatabaseError('this replica may no longer act on the tenant', { kind: 'unpermitted' });
+}
+
+function vaultOverWire({ process, wire, vault, onRemoval }: DaemonParts, mayAct: () => boolean): Vault {
+  async function call<T>(operation: string, perform: () => T): Promise<T> {
+    permitted(mayAct);
+    return await wire.call(process, { site: `vault.${operation}` }, perform);
+  }
+  async function change<T>(operation: string, perform: () => T): Promise<T> {
+    permitted(mayAct);
+    return await wire.call(process, { site: `vault.${operation}`, transaction: true }, perform);
+  }
   return {
     describe: (uid) => call('describe', () => vault.describe(uid)),
     generate: (uid) => change('generate', () => vault.generate(uid)),
@@ -93,9 +159,14 @@ function vaultOverWire({ process, wire, vault, onRemoval }: DaemonParts): Vault 
   };
 }
 
-function databasesOverWire({ process, wire, databases, onRemoval }: DaemonParts): TenantDatabases {
-  const alone = <T>(operation: string, lock: string, perform: (share: number) => T): Promise<T> =>
-    wire.call(process, { site: `databases.${operation}`, lock }, perform);
+function databasesOverWire(
+  { process, wire, databases, onRemoval }: DaemonParts,
+  mayAct: () => boolean,
+): TenantDatabases {
+  async function alone<T>(operation: string, lock: string, perform: (share: number) => T): Promise<T> {
+    permitted(mayAct);
+    return await wire.call(process, { site: `databases.${operation}`, lock }, perform);
+  }
   return {
     describe: (uid, { afterOthers = false } = {}) =>
       alone('describe', afterOthers ? uid : '', () => databases.describe(uid)),

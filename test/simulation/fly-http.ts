@@ -7,7 +7,7 @@ import { HttpFailure, type Http, type HttpAnswer, type HttpRequest } from '../..
 import type { Answer } from '../../src/simulator/call.ts';
 import type { Delivery } from '../../src/simulator/delivery.ts';
 import type { Exchange } from '../../src/simulator/exchange.ts';
-import { routeOf, type SimulatedRequest } from '../../src/simulator/routes.ts';
+import { appNameOf, routeOf, type SimulatedRequest } from '../../src/simulator/routes.ts';
 import { flyAnswer, type Fate } from './fate.ts';
 import type { Kernel, Process } from './kernel.ts';
 import type { Wire } from './wire.ts';
@@ -36,6 +36,8 @@ export interface FlyHttpOptions {
   readonly exchange: Exchange;
   readonly process: Process;
   readonly onCall: (call: FlyCall) => void;
+  /** A write is about to leave the process, under the permit with which it was made. */
+  readonly onWrite: (app: string, mayBegin: (() => boolean) | undefined) => void;
 }
 
 /** Fly as one process reaches it. */
@@ -71,7 +73,12 @@ function begin(options: FlyHttpOptions, waiting: Waiting): void {
     waiting.reject(new HttpFailure('aborted', { sent: false, message: 'the caller stopped waiting' }));
     return;
   }
-  const { operation, sent } = simulated(request);
+  if (request.mayBegin?.() === false) {
+    waiting.reject(new HttpFailure('forbidden', { sent: false, message: 'it may no longer be sent' }));
+    return;
+  }
+  const { operation, app, isWrite, sent } = simulated(request);
+  if (isWrite && app !== undefined) options.onWrite(app, request.mayBegin);
   const fate = wire.begin(process, `fly.${operation}`);
   if (fate === 'crash-before') {
     wire.crash(process);
@@ -79,7 +86,7 @@ function begin(options: FlyHttpOptions, waiting: Waiting): void {
   }
   const caller = listen(process, waiting);
   const delayMs = fate === 'effect-late' ? request.timeoutMs + kernel.draw(OVERDUE_MS) : kernel.draw(FAR_MS);
-  const call = { operation, isWrite: request.method !== 'GET' && request.method !== 'HEAD' };
+  const call = { operation, isWrite };
   if (fate === 'request-lost') return;
   wire.outside.later(delayMs, () => {
     const spoken = flyAnswer(fate ?? 'crash-before');
@@ -163,12 +170,20 @@ function listen(process: Process, { request, signal, resolve, reject }: Waiting)
   };
 }
 
-function simulated(request: HttpRequest): { operation: string; sent: SimulatedRequest } {
+function simulated(request: HttpRequest): {
+  readonly operation: string;
+  readonly app: string | undefined;
+  readonly isWrite: boolean;
+  readonly sent: SimulatedRequest;
+} {
   const [path = '', query = ''] = request.path.split('?');
-  const operation = routeOf({ method: request.method, path })?.route.operation ?? 'unknown';
+  const { route, params = {} } = routeOf({ method: request.method, path }) ?? {};
+  const operation = route?.operation ?? 'unknown';
   const { method, headers, body } = request;
   return {
     operation,
+    app: appNameOf(operation, params, body),
+    isWrite: method !== 'GET' && method !== 'HEAD',
     sent: {
       method,
       path,

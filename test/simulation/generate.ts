@@ -32,6 +32,16 @@ export function grandTour(seed: number): History {
   return { seed, latency: 1, acts, patient: true, faults: [], quietMs: 0 };
 }
 
+/** One tenant that is made, changed once in everything, and deleted: the small scope of exhaustive runs. */
+export function shortLife(seed: number): History {
+  const things: readonly Undated<Act>[] = [
+    { do: 'create', tenant: 0, spec: { image: imageNamed('hello') } },
+    { do: 'edit', tenant: 0, spec: { memoryMb: 1024, volumeGb: 2, hostnames: ['first.test'] } },
+  ];
+  return { ...grandTour(seed), acts: things.map((act) => ({ atMs: 0, ...act })) };
+}
+
+/** The history of a seed. The same seed and sites give the same history. */
 export function drawHistory(seed: number, sites: Sites): History {
   const chance = { random: Math.imul(seed, 0x9e3779b1) | 0 };
   const draw = (least: number, most: number): number =>
@@ -50,7 +60,8 @@ export function drawHistory(seed: number, sites: Sites): History {
   const faults = Array.from({ length: draw(0, 4) }, () => drawFault(chance, sites));
   const latency = pick(chance, [0, 0.5, 1, 1, 1, 3]);
   const quietMs = nextRandom(chance) < 0.05 ? 330_000 : 0;
-  return { seed, latency, acts, faults, quietMs };
+  const replicas = nextRandom(chance) < 0.85 ? 1 : draw(2, 3);
+  return { seed, latency, replicas, acts, faults, quietMs };
 }
 
 type Chance = Parameters<typeof nextRandom>[0];
@@ -114,7 +125,8 @@ function drawAct(chance: Chance, tenant: number): Undated<Act> {
   }
   if (lot < 0.76) return { do: 'delete', tenant };
   if (lot < 0.79) return { do: 'create', tenant, spec: drawSpec(chance) };
-  if (lot < 0.81) return { do: 'misedit', tenant, spec: pick(chance, MISEDITS) };
+  if (lot < 0.83) return { do: nextRandom(chance) < 0.6 ? 'pause' : 'unpause', tenant };
+  if (lot < 0.85) return { do: 'misedit', tenant, spec: pick(chance, MISEDITS) };
   return { do: pick(chance, FLY_ACTS), tenant };
 }
 
@@ -142,7 +154,10 @@ function drawFault(chance: Chance, sites: Sites): Fault {
   const fate = fates[Math.floor(nextRandom(chance) * fates.length)] ?? 'crash-before';
   // Half of all faults are those at which most systems break: the effect took place and nobody knows.
   const grave: Fate = nextRandom(chance) < 0.5 ? pick(chance, GRAVE) : fate;
-  return { site, occurrence: 1 + Math.floor(nextRandom(chance) * most), fate: grave };
+  // Whoever is refused once is often refused again: a token without rights, a table that is locked.
+  const times = nextRandom(chance) < 0.15 ? 2 + Math.floor(nextRandom(chance) * 4) : 1;
+  const fault = { site, occurrence: 1 + Math.floor(nextRandom(chance) * most), fate: grave };
+  return times === 1 ? fault : { ...fault, times };
 }
 
 const GRAVE: readonly [Fate, ...Fate[]] = [

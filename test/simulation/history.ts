@@ -12,6 +12,8 @@ export type TenantAct =
   /** Takes the image out of the spec. */
   | { readonly do: 'undeploy'; readonly tenant: number }
   | { readonly do: 'restart' | 'retry' | 'rotate'; readonly tenant: number }
+  /** By annotation: nothing is to change on Fly; and everything may again. */
+  | { readonly do: 'pause' | 'unpause'; readonly tenant: number }
   | {
       readonly do: 'set-secret';
       readonly tenant: number;
@@ -53,6 +55,8 @@ export interface History {
   readonly latency: number;
   /** In the order of their times, counted from the beginning. */
   readonly acts: readonly Act[];
+  /** How many daemons there are; one when absent, which then has no need of leases. */
+  readonly replicas?: number;
   /** True: each act waits, whatever its time, until everything is as it should be after the one before. */
   readonly patient?: true;
   readonly faults: readonly Fault[];
@@ -61,14 +65,21 @@ export interface History {
 }
 
 /** The history in words, one line for each thing that somebody or something does. */
-export function describeHistory({ seed, latency, acts, patient, faults, quietMs }: History): string[] {
+export function describeHistory(history: History): string[] {
+  const { seed, latency, replicas = 1, acts, patient, faults, quietMs } = history;
   return [
-    `seed ${seed}, Fly takes ${latency} times its usual time, ${quietMs / 1_000} s of quiet at the end`,
+    `seed ${seed}, ${replicas} daemons, Fly takes ${latency} times its usual time, ${quietMs / 1_000} s of quiet at the end`,
     ...acts.map(
       (act) => `${patient ? 'then' : `at ${(act.atMs / 1_000).toFixed(3)} s`}: ${describeAct(act)}`,
     ),
-    ...faults.map(({ site, occurrence, fate }) => `call ${occurrence} of ${site}: ${fate}`),
+    ...faults.map(describeFault),
   ];
+}
+
+/** The fault in words. */
+export function describeFault({ site, occurrence, times = 1, fate }: Fault): string {
+  const calls = times === 1 ? `call ${occurrence}` : `calls ${occurrence} to ${occurrence + times - 1}`;
+  return `${calls} of ${site}: ${fate}`;
 }
 
 function describeAct({ atMs: _, ...act }: Act): string {

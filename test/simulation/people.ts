@@ -3,6 +3,7 @@
  * uses the control surface of the simulated Fly; bad luck strikes the daemons.
  */
 import { AlreadyExistsError, InvalidError } from '../../src/store/store.ts';
+import { PAUSED } from '../../src/tenant/annotations.ts';
 import { appName, FINALIZER, imageTag } from '../../src/tenant/names.ts';
 import type { Tenant, TenantSpec } from '../../src/tenant/schema.ts';
 import { liveMachines, type AppView } from '../invariants/holdings.ts';
@@ -52,6 +53,12 @@ export function createPeople(options: PeopleOptions): People {
     }
   }
 
+  function annotate(index: number, annotations: Readonly<Record<string, string>>): void {
+    const current = tenant(index);
+    if (current !== undefined)
+      scene.tenants.update({ ...current, metadata: { ...current.metadata, annotations } });
+  }
+
   function actOnTenant(act: TenantAct): void {
     const now = new Date(kernel.now()).toISOString();
     switch (act.do) {
@@ -72,6 +79,10 @@ export function createPeople(options: PeopleOptions): People {
         return;
       case 'rotate':
         edit(act.tenant, (spec) => ({ ...spec, credentialsRotatedAt: now }));
+        return;
+      case 'pause':
+      case 'unpause':
+        annotate(act.tenant, act.do === 'pause' ? { [PAUSED]: 'true' } : {});
         return;
       case 'set-secret': {
         const uid = tenant(act.tenant)?.metadata.uid;
@@ -161,7 +172,7 @@ const FLY_ACTS: Readonly<Record<FlyAct['do'], (scene: Scene, name: string, app: 
       if (first !== undefined)
         secrets.face = {
           version: secrets.face.version + 1,
-          secrets: [{ ...first, digest: 'other' }, ...rest],
+          secrets: [{ ...first, value: 'other', digest: 'other' }, ...rest],
         };
     }),
   'lose-volume': (scene, _, app) => {

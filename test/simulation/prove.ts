@@ -1,69 +1,216 @@
 /**
- * Runs histories and says what came of them: `npm run prove -- --seeds 1000 --seed 1`. A seed that fails is told with
- * the shortest history that still fails, which `--history` lives again; `--trace` tells everything that happened. The
- * last line holds the figures.
+ * Runs the proof and says what came of it; the last line of each part holds its figures.
+ *
+ *   npm run prove                                  100,000 histories, each drawn from its seed
+ *   npm run prove -- --seeds 1000 --seed 7         a thousand of them, from seed 7 on
+ *   npm run prove -- --history '{…}'               lives one history again, and tells everything that happens
+ *   npm run prove -- faults                        every call of one life meets every fate
+ *   npm run prove -- twice --seeds 1000            every history twice: the traces must be equal
+ *   npm run prove -- scope                         every state of a small world: --edits 2 --faults 2, --memory
+ *   npm run prove -- mutants                       defects that must be found
+ *   npm run prove -- hunt --seeds 400              looks for one violation and stops
  */
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { INVARIANTS } from '../invariants/invariant.ts';
+import { INVARIANTS, type Violation } from '../invariants/invariant.ts';
+import { enumerate } from './enumerate.ts';
+import { FOUND } from './found.ts';
 import { drawHistory, grandTour, type Sites } from './generate.ts';
-import { describeHistory, type History } from './history.ts';
+import { describeFault, describeHistory, type History } from './history.ts';
+import { MUTANTS } from './mutants.ts';
+import { hunt } from './mutation.ts';
 import { runHistory, type Verdict } from './run.ts';
+import { explore } from './scope.ts';
 import { shrink } from './shrink.ts';
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     seeds: { type: 'string', default: '100000' },
     seed: { type: 'string', default: '1' },
+    stride: { type: 'string', default: '1' },
+    edits: { type: 'string', default: '2' },
+    faults: { type: 'string', default: '2' },
+    memory: { type: 'boolean', default: false },
     history: { type: 'string' },
-    trace: { type: 'boolean', default: false },
   },
 });
+const FIRST = Number(values.seed);
+const COUNT = Number(values.seeds);
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
-async function main(): Promise<void> {
-  if (values.history !== undefined) {
-    await replay(JSON.parse(values.history) as History);
-    return;
+async function main(): Promise<boolean> {
+  if (values.history !== undefined) return replay(JSON.parse(values.history) as History);
+  const part = positionals[0] ?? 'histories';
+  switch (part) {
+    case 'histories':
+      return proveHistories();
+    case 'faults':
+      return proveFaults();
+    case 'twice':
+      return proveTwice();
+    case 'scope':
+      return proveScope();
+    case 'mutants':
+      return proveMutants();
+    case 'hunt':
+      return findOne();
+    default:
+      throw new Error(`cannot prove "${part}": it is none of histories, faults, twice, scope, mutants, hunt`);
   }
-  const first = Number(values.seed);
-  const count = Number(values.seeds);
-  const sites = (await runHistory(grandTour(1))).calls;
-  const failed: number[] = [];
-  let virtualMs = 0;
-  let checks = 0;
+}
+
+/** The table of call sites that faults are drawn from. */
+async function sitesOfATour(): Promise<Sites> {
+  return (await runHistory(grandTour(1))).calls;
+}
+
+/** Lives the histories of the seeds. `visit` answers whether to go on. */
+async function eachSeed(visit: (history: History, verdict: Verdict) => Promise<boolean>): Promise<number> {
+  const sites = await sitesOfATour();
   const startedAt = performance.now();
-  for (let seed = first; seed < first + count; seed += 1) {
-    const verdict = await runOne(seed, sites);
-    virtualMs += verdict.figures.virtualMs;
-    checks += verdict.figures.checks;
-    if (verdict.violations.length > 0) {
-      failed.push(seed);
-      await tell(drawHistory(seed, sites), verdict);
-    }
+  for (let seed = FIRST; seed < FIRST + COUNT; seed += 1) {
+    const history = drawHistory(seed, sites);
+    const goOn = await visit(history, await runHistory(history));
+    // The event loop turns once, so that a promise that nobody caught is heard of.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (!goOn) break;
   }
-  const seconds = (performance.now() - startedAt) / 1_000;
+  return (performance.now() - startedAt) / 1_000;
+}
+
+async function proveHistories(): Promise<boolean> {
+  const failed: number[] = [];
+  const sums = { virtualMs: 0, checks: 0, turns: 0 };
+  const healed: number[] = [];
+  const before = process.cpuUsage();
+  const seconds = await eachSeed(async (history, verdict) => {
+    sums.virtualMs += verdict.figures.virtualMs;
+    sums.checks += verdict.figures.checks;
+    sums.turns += verdict.figures.turns;
+    healed.push(verdict.figures.healedMs ?? Infinity);
+    if (verdict.violations.length > 0) failed.push(history.seed);
+    if (verdict.violations.length > 0) await tell(history, verdict);
+    return true;
+  });
+  const cpu = process.cpuUsage(before);
+  const cpuSeconds = (cpu.user + cpu.system) / 1e6;
+  healed.sort((a, b) => a - b);
+  const percentile = (share: number): string =>
+    ((healed[Math.floor(share * (healed.length - 1))] ?? 0) / 1_000).toFixed(1);
   say(
-    `${count} histories, ${failed.length} with violations${failed.length > 0 ? ` (seeds ${failed.join(', ')})` : ''}, ` +
-      `${checks} checks, ${(count / seconds).toFixed(0)} histories a second, ` +
-      `${Math.round(virtualMs / 1_000 / seconds)} times real time`,
+    `at rest after ${percentile(0.5)} s in the median, ${percentile(0.99)} s at p99, ${percentile(1)} s at most`,
   );
-  process.exitCode = failed.length === 0 ? 0 : 1;
+  say(
+    `${COUNT} histories, ${failed.length} with violations${failed.length > 0 ? ` (seeds ${failed.join(', ')})` : ''}, ` +
+      `${sums.checks} checks, ${sums.turns} turns, ${(COUNT / seconds).toFixed(1)} histories a second ` +
+      `(${(COUNT / cpuSeconds).toFixed(1)} for each second of a core), ` +
+      `${Math.round(sums.virtualMs / 1_000 / seconds)} times real time`,
+  );
+  return failed.length === 0;
 }
 
-async function runOne(seed: number, sites: Sites): Promise<Verdict> {
-  const verdict = await runHistory(drawHistory(seed, sites), { keepTrace: values.trace });
-  if (values.trace) say(verdict.lines.join('\n'));
-  // The event loop turns once, so that a promise that nobody caught is heard of.
-  await new Promise((resolve) => setImmediate(resolve));
-  return verdict;
+async function proveFaults(): Promise<boolean> {
+  const stride = Number(values.stride);
+  const found = await enumerate({ history: grandTour(FIRST), readOccurrences: 2, stride });
+  for (const { history, violations } of found.failed) tellOf(history, violations);
+  say(
+    `${found.sites} calls, ${found.histories} faults of which ${found.crashes} are crashes, all lived; ` +
+      `${found.failed.length} with violations`,
+  );
+  return found.failed.length === 0;
 }
 
-async function replay(history: History): Promise<void> {
+async function proveTwice(): Promise<boolean> {
+  let unequal = 0;
+  await eachSeed(async (history, { hash }) => {
+    if ((await runHistory(history)).hash !== hash) {
+      unequal += 1;
+      say(`seed ${history.seed} has two traces`);
+    }
+    return true;
+  });
+  say(`${COUNT} histories lived twice, ${unequal} with unequal traces`);
+  return unequal === 0;
+}
+
+async function proveScope(): Promise<boolean> {
+  const scope = { edits: Number(values.edits), faults: Number(values.faults), memory: values.memory };
+  const found = await explore(scope);
+  for (const { history, violations } of found.failed) tellOf(history, violations);
+  say(
+    `one tenant, ${scope.edits} edits and ${scope.faults} faults at most: ${found.states} states, all visited by ` +
+      `${found.histories} histories; ${found.failed.length} with violations`,
+  );
+  return found.failed.length === 0;
+}
+
+async function proveMutants(): Promise<boolean> {
+  const root = process.cwd();
+  const survivors: string[] = [];
+  const options = {
+    root,
+    compiled: join(root, '.cache/prove'),
+    scratch: join(root, '.cache/mutants'),
+    hunt: ['hunt', '--seeds', COUNT === 100_000 ? '200' : String(COUNT)],
+  };
+  for (const mutant of MUTANTS) {
+    const { by } = await hunt(mutant, options);
+    if (by === undefined) survivors.push(mutant.name);
+    say(`| ${mutant.name} | ${by ?? 'NOT FOUND'} |`);
+  }
+  say(`${MUTANTS.length - survivors.length} of ${MUTANTS.length} mutants found`);
+  return survivors.length === 0;
+}
+
+/** First what was found before, then the seeds, then every fate of every write. False when a violation was found. */
+async function findOne(): Promise<boolean> {
+  const found = (await knownThatFails()) ?? (await seedThatFails()) ?? (await fateThatFails());
+  say(found ?? `nothing in ${COUNT} histories, in those known and in the fates of all writes`);
+  return found === undefined;
+}
+
+async function seedThatFails(): Promise<string | undefined> {
+  let found: string | undefined;
+  let lived = 0;
+  await eachSeed(async ({ seed }, { violations: [first] }) => {
+    lived += 1;
+    if (first !== undefined) found = `${first.invariant} after ${lived} histories (seed ${seed})`;
+    return first === undefined;
+  });
+  return found;
+}
+
+async function knownThatFails(): Promise<string | undefined> {
+  for (const { name, history } of FOUND) {
+    const [first] = (await runHistory(history)).violations;
+    if (first !== undefined) return `${first.invariant} by the history "${name}"`;
+  }
+  return undefined;
+}
+
+async function fateThatFails(): Promise<string | undefined> {
+  const history = { ...grandTour(1), latency: 0 };
+  const { failed } = await enumerate({ history, readOccurrences: 0, stopAtFirst: true });
+  const [first] = failed;
+  return (
+    first &&
+    `${first.violations[0]?.invariant ?? ''} by ${first.history.faults.map(describeFault).join(', ')}`
+  );
+}
+
+function tellOf(history: History, violations: readonly Violation[]): void {
+  for (const line of describeHistory(history)) say(line);
+  for (const { invariant, message } of violations) say(`  ${invariant}: ${message}`);
+  say(`  --history '${JSON.stringify(history)}'`);
+}
+
+async function replay(history: History): Promise<boolean> {
   const { violations, lines } = await runHistory(history, { keepTrace: true });
   say(lines.join('\n'));
   for (const { invariant, message } of violations) say(`${invariant}: ${message}`);
-  process.exitCode = violations.length === 0 ? 0 : 1;
+  return violations.length === 0;
 }
 
 async function tell(history: History, { violations }: Verdict): Promise<void> {
@@ -78,4 +225,4 @@ async function tell(history: History, { violations }: Verdict): Promise<void> {
   say(`    --history '${JSON.stringify(shortest)}'`);
 }
 
-await main();
+process.exitCode = (await main()) ? 0 : 1;

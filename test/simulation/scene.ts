@@ -15,6 +15,7 @@ import { SETTINGS, startLoop } from './daemon.ts';
 import type { FlyCall } from './fly-http.ts';
 import type { Kernel, Process } from './kernel.ts';
 import { createModelDatabases, type ModelDatabases } from './model/databases.ts';
+import { createModelLeases } from './model/leases.ts';
 import { createModelVault, type ModelVault } from './model/secrets.ts';
 import { createModelTenants, type Change, type ModelTenants } from './model/tenants.ts';
 import { createWatches } from './model/watches.ts';
@@ -33,6 +34,8 @@ export interface Scene {
   readonly wire: Wire;
   /** Those that are alive, oldest first. */
   readonly daemons: readonly Daemon[];
+  /** How many there have been. */
+  readonly births: number;
   /** Lines that daemons have logged, of all levels. */
   readonly log: readonly string[];
   /** Of every tenant that there ever was. */
@@ -56,6 +59,8 @@ export interface Scene {
 export interface Daemon {
   readonly process: Process;
   readonly loop: Loop;
+  /** Since when one pass or another has been under way; Infinity: none is. */
+  busySinceMs(): number;
 }
 
 export interface SceneOptions {
@@ -69,7 +74,11 @@ export interface SceneOptions {
   /** How many daemons there are. */
   readonly replicas: number;
   readonly onCommit: (change: Change) => void;
+  /** Any call of a daemon begins. */
+  readonly onCall?: ((call: Pick<Fault, 'site' | 'occurrence'>) => void) | undefined;
   readonly onFlyCall: (call: FlyCall) => void;
+  /** A daemon sends a write to Fly. `epoch`: of the holding under which it is made, when there are several. */
+  readonly onFlyWrite: (write: { readonly app: string; readonly epoch: number | undefined }) => void;
   /** The app, or something in it, has changed. */
   readonly onApp: (name: string) => void;
   /** Something of the tenant was taken out of a database: `vault.forget`, `databases.drop`. */
@@ -86,7 +95,8 @@ export function createScene(options: SceneOptions): Scene {
   const watches = createWatches(kernel);
   let births = 0;
 
-  const wire = createWire({ kernel, trace, faults: options.faults, onCrash: bury });
+  const { faults, onCall } = options;
+  const wire = createWire({ kernel, trace, faults, onCrash: bury, onCall });
   const world: World = createWorld({
     seed: options.seed,
     latency: options.latency,
@@ -106,6 +116,7 @@ export function createScene(options: SceneOptions): Scene {
   });
   const vault = createModelVault((length) => text(kernel, length));
   const databases = createModelDatabases();
+  const leases = options.replicas > 1 ? createModelLeases() : undefined;
   const tenants = createModelTenants({
     now: () => kernel.now(),
     newUid: () => uuid(kernel),
@@ -117,13 +128,6 @@ export function createScene(options: SceneOptions): Scene {
       watches.committed();
     },
   });
-  const metrics: RuntimeMetrics = {
-    controller: () => ({
-      started: () => undefined,
-      ended: ({ outcome }) => void (passes[outcome] = (passes[outcome] ?? 0) + 1),
-    }),
-    informer: () => ({ restarted: () => undefined }),
-  };
   const logger = pino(
     { level: 'debug', base: null, timestamp: false },
     { write: (line) => void log.push(line) },
@@ -133,6 +137,21 @@ export function createScene(options: SceneOptions): Scene {
     births += 1;
     const process = kernel.spawn(`daemon-${births}`);
     trace.add(`${process.name} starts`);
+    const running = { count: 0, sinceMs: Infinity };
+    const metrics: RuntimeMetrics = {
+      controller: () => ({
+        started() {
+          if (running.count === 0) running.sinceMs = kernel.now();
+          running.count += 1;
+        },
+        ended({ outcome }) {
+          passes[outcome] = (passes[outcome] ?? 0) + 1;
+          running.count -= 1;
+          if (running.count === 0) running.sinceMs = Infinity;
+        },
+      }),
+      informer: () => ({ restarted: () => undefined }),
+    };
     const loop = startLoop({
       ...options,
       process,
@@ -142,10 +161,11 @@ export function createScene(options: SceneOptions): Scene {
       vault,
       databases,
       watches,
+      leases,
       metrics,
       logger,
     });
-    daemons.push({ process, loop });
+    daemons.push({ process, loop, busySinceMs: () => running.sinceMs });
   }
 
   function bury(process: Process): void {
@@ -169,12 +189,12 @@ export function createScene(options: SceneOptions): Scene {
       body === undefined ? request : { ...request, body: JSON.stringify(body) },
       kernel.now(),
     );
-    exchange.touched();
     return answer.json;
   }
 
   function interfere(method: string, path: string, body?: unknown): void {
     ask(method, path, body);
+    exchange.touched();
   }
 
   function view(app: string): AppView | undefined {
@@ -202,6 +222,9 @@ export function createScene(options: SceneOptions): Scene {
       view,
     },
     disturbWatches: (disturbance) => watches.disturb(disturbance),
+    get births() {
+      return births;
+    },
     cutWatches: () => watches.cut(),
     appTouched: options.onApp,
   };

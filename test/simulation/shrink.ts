@@ -35,6 +35,7 @@ export async function shrink(history: History, invariant: InvariantId): Promise<
     }
   }
 
+  await tryWith({ ...shortest, replicas: 1 });
   await tryWith({ ...shortest, latency: 0 });
   await tryWith({ ...shortest, quietMs: 0 });
   for (let before = -1; before !== lengthOf(shortest) && attempts < MOST_ATTEMPTS;) {

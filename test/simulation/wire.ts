@@ -7,12 +7,14 @@ import type { Fate } from './fate.ts';
 import type { Kernel, Process } from './kernel.ts';
 import type { Trace } from './trace.ts';
 
-/** The n-th call of an operation, by whomever, since the history began. */
+/** The n-th call of an operation, by whomever, since the history began, and perhaps some that follow it. */
 export interface Fault {
   /** Such as `fly.Machines_create`, `store.updateStatus`, `vault.rotate`. */
   readonly site: string;
   /** Counted from 1. */
   readonly occurrence: number;
+  /** How many calls in a row; 1 when absent. */
+  readonly times?: number;
   readonly fate: Fate;
 }
 
@@ -60,11 +62,13 @@ export function createWire(options: {
   readonly faults: readonly Fault[];
   /** Told of every death, after it. */
   readonly onCrash: (process: Process) => void;
+  /** Told of every call that begins, before it meets its fate. */
+  readonly onCall?: ((call: { readonly site: string; readonly occurrence: number }) => void) | undefined;
 }): Wire {
   const { kernel, trace } = options;
   const outside = kernel.spawn('outside');
   const calls = new Map<string, number>();
-  const hits: Fault[] = [];
+  const met: Fault[] = [];
   /** Until when each lock is held by a statement whose caller has gone. */
   const locks = new Map<string, number>();
   let healed = false;
@@ -72,11 +76,12 @@ export function createWire(options: {
   function begin(process: Process, site: string): Fate | undefined {
     const occurrence = (calls.get(site) ?? 0) + 1;
     calls.set(site, occurrence);
+    options.onCall?.({ site, occurrence });
     const fault = healed
       ? undefined
-      : options.faults.find((one) => one.site === site && one.occurrence === occurrence);
+      : options.faults.find((one) => one.site === site && hits(one, occurrence));
     trace.add(`${process.name} ${site} ${occurrence}${fault === undefined ? '' : ` !${fault.fate}`}`);
-    if (fault !== undefined) hits.push(fault);
+    if (fault !== undefined) met.push(fault);
     return fault?.fate;
   }
 
@@ -144,7 +149,11 @@ export function createWire(options: {
     });
   }
 
-  return { begin, call, crash, crashSoon, outside, calls, hits, heal: () => void (healed = true) };
+  return { begin, call, crash, crashSoon, outside, calls, hits: met, heal: () => void (healed = true) };
+}
+
+function hits({ occurrence: first, times = 1 }: Fault, occurrence: number): boolean {
+  return occurrence >= first && occurrence < first + times;
 }
 
 const WORDS = { unavailable: 'the connection was lost', busy: 'a lock was not free in time' };

@@ -2,6 +2,7 @@
  * How does an owner set secrets? Names and times are shown, values never again. A write goes into the vault and wakes
  * the loop, which carries it to Fly and restarts the machine once for all that came in together.
  */
+import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Tenant } from '../../tenant/schema.ts';
 import type { SecretRecord } from '../../vault/vault.ts';
@@ -81,10 +82,10 @@ function setRoutes(routes: Routes, dependencies: CredentialsDependencies): void 
       answers: { 202: secretsSetAnswer },
       errors: ['invalid_secret', 'invalid_state'],
     },
-    async ({ tenant, body: { secrets }, reply }) => {
+    async ({ tenant, body: { secrets }, request, reply }) => {
       const skipped = Object.keys(secrets).filter(isReserved);
       const taken = Object.fromEntries(Object.entries(secrets).filter(([key]) => !isReserved(key)));
-      await write(dependencies, tenant, taken);
+      await write(dependencies, { tenant, request }, taken);
       reply.code(202);
       return { data: { keys: Object.keys(taken), skipped } };
     },
@@ -100,9 +101,9 @@ function setRoutes(routes: Routes, dependencies: CredentialsDependencies): void 
       answers: { 202: secretsSetAnswer },
       errors: ['invalid_secret', 'reserved_secret', 'invalid_state'],
     },
-    async ({ tenant, body: { key, value }, reply }) => {
+    async ({ tenant, body: { key, value }, request, reply }) => {
       refuseReserved(key);
-      await write(dependencies, tenant, { [key]: value });
+      await write(dependencies, { tenant, request }, { [key]: value });
       reply.code(202);
       return { data: { keys: [key], skipped: [] } };
     },
@@ -141,9 +142,9 @@ function updateRoute(routes: Routes, dependencies: CredentialsDependencies): voi
       answers: { 202: secretsSetAnswer },
       errors: ['secret_not_found', 'invalid_secret', 'invalid_state'],
     },
-    async ({ tenant, params: { key }, body: { value }, reply }) => {
+    async ({ tenant, params: { key }, body: { value }, request, reply }) => {
       const { name } = await findSecret(dependencies, tenant, key);
-      await write(dependencies, tenant, { [name]: value });
+      await write(dependencies, { tenant, request }, { [name]: value });
       reply.code(202);
       return { data: { keys: [name], skipped: [] } };
     },
@@ -163,10 +164,11 @@ function deleteRoute(routes: Routes, dependencies: CredentialsDependencies): voi
       answers: { 204: { description: 'There is none of that name.' } },
       errors: ['invalid_state'],
     },
-    async ({ tenant, params: { key }, reply }) => {
+    async ({ tenant, params: { key }, request, reply }) => {
       refuseDeleted(tenant, 'delete secrets of');
       const records = await dependencies.vault.list(tenant.metadata.uid);
-      if (records.some(({ name }) => name === key)) await write(dependencies, tenant, { [key]: null });
+      if (records.some(({ name }) => name === key))
+        await write(dependencies, { tenant, request }, { [key]: null });
       return reply.code(204).send();
     },
   );
@@ -175,13 +177,20 @@ function deleteRoute(routes: Routes, dependencies: CredentialsDependencies): voi
 /** Writes to the vault. A tenant that went meanwhile leaves nothing behind there. */
 async function write(
   { vault, store }: CredentialsDependencies,
-  tenant: Tenant,
+  { tenant, request }: { readonly tenant: Tenant; readonly request: FastifyRequest },
   values: Readonly<Record<string, string | null>>,
 ): Promise<void> {
   refuseDeleted(tenant, 'set secrets of');
   const { uid } = tenant.metadata;
-  if (Object.keys(values).length === 0) return;
+  const names = Object.keys(values);
+  if (names.length === 0) return;
   await vault.set(uid, values);
+  const gone = names.filter((name) => values[name] === null);
+  const set = names.filter((name) => values[name] !== null);
+  request.noted = {
+    ...(gone.length > 0 && { before: { secrets: gone } }),
+    ...(set.length > 0 && { after: { secrets: set } }),
+  };
   if ((await store.getByUid(uid)) !== undefined) return;
   await vault.forget(uid);
   throw tenantNotFound(uid);

@@ -2,6 +2,7 @@
  * What is the world of this tenant like? Reads only, all at the same time, and only what the plan needs. A
  * failing read fails the whole look: a plan made from half a picture could create what exists.
  */
+import { TransientError } from '../../controller/outcome.ts';
 import type { TenantDatabases } from '../../database/tenant-databases.ts';
 import { FlyError } from '../../fly/errors.ts';
 import type { Fly } from '../../fly/fly.ts';
@@ -57,6 +58,8 @@ async function observePlatform(
   // Awaited below only when the app is there; until then its failure is nobody's.
   early?.catch(() => undefined);
   const app = await findApp(fly, name, signal);
+  // A name that was ours is nobody else's: believed, a token without rights would end a deletion with the app alive.
+  if (app === 'taken' && expected) throw refused(name, settings);
   if (app === 'taken') return { ...NOTHING_OBSERVED, appTaken: true };
   if (app === undefined) return NOTHING_OBSERVED;
   if (app.organization?.slug !== undefined && app.organization.slug !== settings.orgSlug)
@@ -71,6 +74,13 @@ async function findApp(fly: Fly, name: string, signal: AbortSignal): Promise<Wir
     if (error instanceof FlyError && error.reason === 'NameTaken') return 'taken';
     throw error;
   }
+}
+
+function refused(app: string, { orgSlug }: TenantSettings): TransientError {
+  return new TransientError(
+    'Forbidden',
+    `cannot read app "${app}": Fly refuses what was ours; check that the token has rights in organisation "${orgSlug}"`,
+  );
 }
 
 type Contents = Pick<Observed, 'addresses' | 'certificates' | 'volumes' | 'secrets' | 'machines'>;
@@ -115,7 +125,8 @@ async function observeMachines(fly: Fly, tenant: Tenant, signal: AbortSignal): P
   const alive = recorded !== undefined && recorded.state !== 'destroyed' && recorded.state !== 'destroying';
   if (alive && !deleted) return [recorded];
   const listed = await fly.machines.list(app, signal);
-  const gone = machineId !== undefined && !alive;
+  // A list lags behind; but a machine that it shows and that is "not found" by its id may as well be there.
+  const gone = recorded !== undefined && !alive;
   const others = gone ? listed.filter((machine) => machine.id !== machineId) : listed;
   return alive ? upsert(others, recorded) : others;
 }

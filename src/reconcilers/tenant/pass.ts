@@ -21,6 +21,8 @@ export interface PassOptions {
   readonly context: ReconcileContext;
   readonly tenant: Tenant;
   readonly observed: Observed;
+  /** When the look began, in milliseconds since the epoch. */
+  readonly observedAt: number;
   readonly now: () => number;
 }
 
@@ -78,8 +80,8 @@ export class Pass {
   }
 
   plan(): Plan {
-    const { settings, now } = this.#options;
-    return planTenant({ tenant: this.tenant, observed: this.observed, settings, now: now() });
+    const { settings, observedAt, now } = this.#options;
+    return planTenant({ tenant: this.tenant, observed: this.observed, settings, now: now(), observedAt });
   }
 
   /** Tells of an event with the next write. */
@@ -107,11 +109,11 @@ export class Pass {
    * TransientError when somebody else wrote the status meanwhile: this replica may not be the one to act.
    */
   async write(plan: Plan, beginning: readonly Step[]): Promise<void> {
-    const { settings, context, now } = this.#options;
+    const { settings, context, observedAt, now } = this.#options;
     const at = now();
     const { observed, failures, tenant } = this;
     const attempt = { number: context.attempt, retryDelayMs: context.retryDelayMs };
-    const told = report({ tenant, observed, settings, now: at, plan, failures, attempt });
+    const told = report({ tenant, observed, settings, now: at, observedAt, plan, failures, attempt });
     for (const { intent } of beginning)
       if (intent !== undefined) this.#earlier.set(intent, tenant.status?.requested?.[intent]);
     await this.#writeReport(withIntents(told.status, beginning, at), told.events);

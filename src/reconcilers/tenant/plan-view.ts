@@ -20,9 +20,10 @@ export async function previewPlan(
   tenant: Tenant,
   signal: AbortSignal,
 ): Promise<TenantPlanView> {
-  const observed = await observe(dependencies, tenant, signal);
   const { settings, clock } = dependencies;
-  return viewOf(tenant, planTenant({ tenant, observed, settings, now: clock.now() }));
+  const observedAt = clock.now();
+  const observed = await observe(dependencies, tenant, signal);
+  return viewOf(tenant, planTenant({ tenant, observed, settings, now: clock.now(), observedAt }));
 }
 
 function viewOf(tenant: Tenant, plan: Plan): TenantPlanView {

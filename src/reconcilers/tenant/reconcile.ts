@@ -98,7 +98,7 @@ async function claim({ store }: TenantReconcilerDependencies, key: string): Prom
 async function observeInto(dependencies: TenantReconcilerDependencies, turn: Turn): Promise<Pass> {
   const { store, settings, clock } = dependencies;
   const { tenant, context } = turn;
-  const options = { store, settings, context, tenant, now: () => clock.now() };
+  const options = { store, settings, context, tenant, observedAt: clock.now(), now: () => clock.now() };
   // Every call of the pass listens to this one signal; Node would take so many listeners for a leak.
   setMaxListeners(0, context.signal);
   try {

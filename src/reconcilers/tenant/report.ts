@@ -7,6 +7,7 @@ import { failureDelayMs } from '../../controller/outcome.ts';
 import type { TenantEvent } from '../../store/store.ts';
 import { isPaused, reconcileRequest } from '../../tenant/annotations.ts';
 import { findCondition, mergeConditions } from '../../tenant/conditions.ts';
+import { APP_AGAIN_INTENT, APP_INTENT } from './parts/app.ts';
 import { addressType } from './parts/network.ts';
 import { findMachine } from './parts/machine-identity.ts';
 import { certificateIntent } from './parts/certificate.ts';
@@ -176,8 +177,10 @@ function isOfUse(input: PlanInput, intent: string): boolean {
   const { tenant, observed, settings } = input;
   if (intent.startsWith('image/'))
     return intent === imageIntent(tenant.metadata.generation) && observed.image.state === 'missing';
-  // An app that is seen while it is taken down cannot appear late any more.
-  if (intent === 'app') return tenant.metadata.deletionTimestamp === undefined || observed.app === undefined;
+  const kept = tenant.metadata.deletionTimestamp === undefined;
+  // An app that is seen while it is taken down and was asked for once cannot appear late any more.
+  if (intent === APP_INTENT) return kept || observed.app === undefined;
+  if (intent === APP_AGAIN_INTENT) return kept || graceLeftMs(input, intent, UNNAMED_GRACE_MS) > 0;
   if (!intent.startsWith('certificate/')) return true;
   const hostnames = [hostnameOf(tenant, settings), ...tenant.spec.hostnames];
   const existing = observed.certificates.map(({ hostname }) => hostname);

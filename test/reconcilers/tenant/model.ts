@@ -58,7 +58,7 @@ export function empty(tenant: Tenant): Observed {
 }
 
 export function plan(state: State, now = NOW): Plan {
-  return planTenant({ ...state, settings, now });
+  return planTenant({ ...state, settings, now, observedAt: now });
 }
 
 /** Writes status as the loop would, and then observes what the step made. */
@@ -73,6 +73,7 @@ export function statusOf(state: State, now = NOW): TenantStatus {
     ...state,
     settings,
     now,
+    observedAt: now,
     plan: plan(state, now),
     failures: [],
     attempt: { number: 1, retryDelayMs: 500 },

@@ -3,6 +3,20 @@ import { appOf, graceLeftMs, LOOK_INTERVAL_MS, type PlanInput } from '../input.t
 import { NAMED_GRACE_MS } from '../settings.ts';
 import { blocked, settled, waiting, working, type PartPlan } from '../steps.ts';
 
+/** In the journal: the app was asked for. */
+export const APP_INTENT = 'app';
+
+/**
+ * In the journal: it was asked for once more. The earlier call may take effect after this one has made the app and a
+ * deletion has taken it down again, so this one is remembered for longer.
+ */
+export const APP_AGAIN_INTENT = 'appAgain';
+
+/** As {@link graceLeftMs}, of the app: since it was last asked for. */
+export function appGraceLeftMs(input: PlanInput, graceMs: number): number {
+  return Math.max(...[APP_INTENT, APP_AGAIN_INTENT].map((intent) => graceLeftMs(input, intent, graceMs)));
+}
+
 /** Sets AppReady. Problems: AppNameTaken (somebody else owns the name), AdoptedAppMissing. */
 export function planApp(input: PlanInput): PartPlan {
   const { tenant, observed, settings } = input;
@@ -19,13 +33,14 @@ export function planApp(input: PlanInput): PartPlan {
       reason: 'AdoptedAppMissing',
       message: `cannot adopt app "${app}": organisation "${settings.orgSlug}" has no such app; create it or delete this tenant`,
     });
-  if (graceLeftMs(input, 'app', NAMED_GRACE_MS) > 0)
+  if (appGraceLeftMs(input, NAMED_GRACE_MS) > 0)
     return waiting({
       reason: 'AppNotVisibleYet',
       message: `app "${app}" was asked for and does not show yet`,
       retryAfterMs: LOOK_INTERVAL_MS,
     });
+  const intent = tenant.status?.requested?.[APP_INTENT] === undefined ? APP_INTENT : APP_AGAIN_INTENT;
   return working('CreatingApp', `app "${app}" is being created`, [
-    { kind: 'createApp', app, target: app, why: 'the app does not exist', intent: 'app' },
+    { kind: 'createApp', app, target: app, why: 'the app does not exist', intent },
   ]);
 }

@@ -5,7 +5,7 @@
  */
 import type { WireMachine, WireMachineEvent } from '../../../fly/wire.ts';
 import { appOf, graceLeftMs, LOOK_INTERVAL_MS, type PlanInput } from '../input.ts';
-import { NAMED_GRACE_MS, WEDGED_AFTER_MS } from '../settings.ts';
+import { NAMED_GRACE_MS, UNNAMED_GRACE_MS, WEDGED_AFTER_MS } from '../settings.ts';
 import { blocked, settled, waiting, working, type DraftStep, type PartPlan } from '../steps.ts';
 import { desiredConfig, differences } from './machine-config.ts';
 import { findMachine, machineName, METADATA } from './machine-identity.ts';
@@ -69,7 +69,7 @@ function isResting(machine: WireMachine, now: number): boolean {
 function withoutImage(input: PlanInput, machine: WireMachine | undefined): PartPlan {
   const { tenant } = input;
   if (machine === undefined)
-    return notVisibleYet(input) ?? settled('AwaitingDeploy', 'no image is deployed yet');
+    return notVisibleYet(input, UNNAMED_GRACE_MS) ?? settled('AwaitingDeploy', 'no image is deployed yet');
   return working('DestroyingMachine', `machine "${machine.id}" is being destroyed`, [
     {
       kind: 'destroyMachine',
@@ -89,7 +89,7 @@ function withoutMachine(input: PlanInput): PartPlan {
       reason: 'AdoptionAmbiguous',
       message: `cannot adopt app "${appOf(tenant)}": it has ${others} machines and a tenant has one; destroy the others`,
     });
-  const wait = notVisibleYet(input);
+  const wait = notVisibleYet(input, NAMED_GRACE_MS);
   if (wait !== undefined) return wait;
   if (tenant.spec.state === 'Suspended') return settled('Suspended', 'no machine is needed while suspended');
   if (observed.image.state !== 'resolved')
@@ -118,8 +118,9 @@ function withoutMachine(input: PlanInput): PartPlan {
 }
 
 /** A machine that was just asked for and does not show is there all the same, whatever the spec wants by now. */
-function notVisibleYet(input: PlanInput): PartPlan | undefined {
-  if (graceLeftMs(input, 'machine', NAMED_GRACE_MS) === 0) return undefined;
+/** Where none is wanted, no second create would find the one that shows late: so that is waited for longer. */
+function notVisibleYet(input: PlanInput, graceMs: number): PartPlan | undefined {
+  if (graceLeftMs(input, 'machine', graceMs) === 0) return undefined;
   return waiting({
     reason: 'MachineNotVisibleYet',
     message: 'the machine was asked for and does not show yet',

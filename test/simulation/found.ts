@@ -1,0 +1,126 @@
+/**
+ * Which faults of the product has the simulation found? Each is the shortest history that showed it, by name. The causes
+ * stand in docs/proof.md.
+ */
+import type { History } from './history.ts';
+import { imageNamed } from './people.ts';
+
+const IMAGE = imageNamed('hello');
+
+export const FOUND: readonly { readonly name: string; readonly history: History }[] = [
+  {
+    name: 'a clock that is set back by an hour holds no call to Fly back',
+    history: {
+      ...{ seed: 36, latency: 0, faults: [], quietMs: 0 },
+      acts: [
+        { atMs: 1_655, do: 'create', tenant: 0, spec: { image: IMAGE, hostnames: ['first.test'] } },
+        { atMs: 9_354, do: 'set-clock', byMs: -3_600_000 },
+        { atMs: 37_794, do: 'edit', tenant: 0, spec: { deletionPolicy: 'Orphan' } },
+      ],
+    },
+  },
+  {
+    name: 'a machine that was just made is not forgotten when its image is taken out of the spec',
+    history: {
+      ...{ seed: 70, latency: 1, faults: [], quietMs: 0 },
+      acts: [
+        { atMs: 960, do: 'create', tenant: 0, spec: { hostnames: ['first.test'] } },
+        { atMs: 8_158, do: 'edit', tenant: 0, spec: { image: IMAGE } },
+        { atMs: 8_759, do: 'undeploy', tenant: 0 },
+      ],
+    },
+  },
+  {
+    name: 'a certificate that is asked for last is looked at before the next sweep',
+    history: {
+      ...{ seed: 229, latency: 0, faults: [], quietMs: 330_000 },
+      acts: [
+        { atMs: 1_219, do: 'create', tenant: 0, spec: { image: IMAGE } },
+        { atMs: 39_969, do: 'delete-certificate', tenant: 0 },
+      ],
+    },
+  },
+  {
+    name: 'a database that is still being made when its maker has lost the connection is not left behind',
+    history: {
+      ...{ seed: 4, latency: 0, quietMs: 0 },
+      acts: [
+        { atMs: 500, do: 'create', tenant: 0, spec: {} },
+        { atMs: 600, do: 'delete', tenant: 0 },
+      ],
+      faults: [{ site: 'databases.create', occurrence: 1, fate: 'effect-late' }],
+    },
+  },
+  {
+    name: 'a volume that Fly has moved and lost stalls the tenant, and one new volume takes its place',
+    history: {
+      ...{ seed: 5_078, latency: 0, faults: [], quietMs: 0 },
+      acts: [
+        { atMs: 244, do: 'create', tenant: 0, spec: { image: IMAGE } },
+        { atMs: 9_322, do: 'migrate-machine', tenant: 0 },
+        { atMs: 9_447, do: 'lose-volume', tenant: 0 },
+      ],
+    },
+  },
+  {
+    name: 'an app whose first create takes effect after a second one was made and taken down is not left behind',
+    history: {
+      ...{ seed: 769, latency: 0, quietMs: 0 },
+      acts: [{ atMs: 1_456, do: 'create', tenant: 0, spec: { image: IMAGE, state: 'Suspended' } }],
+      faults: [{ site: 'fly.Apps_create', occurrence: 1, fate: 'effect-late' }],
+    },
+  },
+  {
+    name: 'an app that Fly refuses to show while it is deleted does not count as gone',
+    history: {
+      ...{ seed: 1, latency: 1, quietMs: 0, patient: true },
+      acts: [{ atMs: 0, do: 'create', tenant: 0, spec: { image: IMAGE } }],
+      faults: [{ site: 'fly.Apps_show', occurrence: 4, times: 2, fate: '403' }],
+    },
+  },
+  {
+    name: 'an app that Fly refuses to show once is not called somebody else’s',
+    history: {
+      ...{ seed: 6_013, latency: 3, quietMs: 0 },
+      acts: [{ atMs: 1_373, do: 'create', tenant: 0, spec: { image: IMAGE, hostnames: ['first.test'] } }],
+      faults: [{ site: 'fly.Apps_show', occurrence: 5, fate: '403' }],
+    },
+  },
+  {
+    name: 'Ready is not said while a machine of a daemon that died may still show, although none is wanted',
+    history: {
+      ...{ seed: 5_956, latency: 3, quietMs: 0 },
+      acts: [
+        { atMs: 818, do: 'create', tenant: 0, spec: { image: IMAGE, hostnames: ['first.test'] } },
+        { atMs: 8_128, do: 'undeploy', tenant: 0 },
+      ],
+      faults: [
+        { site: 'fly.Machines_create', occurrence: 1, fate: 'crash-on-effect' },
+        { site: 'fly.App_IPAssignments_create', occurrence: 2, fate: 'page of HTML' },
+      ],
+    },
+  },
+  {
+    name: 'a volume that was not seen before a slow step is not made again after it',
+    history: {
+      ...{ seed: 2_915, latency: 1, quietMs: 0 },
+      acts: [{ atMs: 672, do: 'create', tenant: 0, spec: { image: IMAGE, state: 'Suspended' } }],
+      faults: [
+        { site: 'fly.Secrets_update', occurrence: 2, fate: 'answer-late' },
+        { site: 'fly.Secrets_update', occurrence: 1, times: 3, fate: 'crash-on-effect' },
+        { site: 'databases.create', occurrence: 1, fate: 'answer-lost' },
+      ],
+    },
+  },
+  {
+    name: 'a machine that is not found by its id and stands in the list does not count as gone',
+    history: {
+      ...{ seed: 7_786, latency: 0, quietMs: 0, replicas: 3 },
+      acts: [
+        { atMs: 84, do: 'create', tenant: 0, spec: { image: IMAGE } },
+        { atMs: 6_480, do: 'edit', tenant: 0, spec: { state: 'Suspended' } },
+      ],
+      faults: [{ site: 'fly.Machines_show', occurrence: 3, fate: '404' }],
+    },
+  },
+];

@@ -1,0 +1,279 @@
+/**
+ * Which defects must the simulation find? Each is one small change of the product's source that somebody could make in
+ * good faith. None of them is anywhere but here: `mutation.ts` applies them to a copy.
+ */
+
+export interface Mutant {
+  readonly name: string;
+  /** Below `src`. */
+  readonly file: string;
+  /** Stands exactly once in the file. */
+  readonly find: string;
+  readonly replace: string;
+}
+
+const TENANT = 'reconcilers/tenant';
+
+export const MUTANTS: readonly Mutant[] = [
+  // The journal
+  {
+    name: 'intents are not written before the call',
+    file: `${TENANT}/pass.ts`,
+    find: 'if (intents.length === 0) return status;',
+    replace: 'if (intents.length >= 0) return status;',
+  },
+  {
+    name: 'not found is believed at once',
+    file: `${TENANT}/input.ts`,
+    find: 'if (requestedAt === undefined) return 0;',
+    replace: 'if (requestedAt !== null) return 0;',
+  },
+  {
+    name: 'the intent of a call that ended nobody knows how is taken back',
+    file: `${TENANT}/carry-out.ts`,
+    find: "if (failure.ambiguous || failure.kind === 'bug') pass.renew(step.intent);",
+    replace: "if (failure.kind === 'bug') pass.renew(step.intent);",
+  },
+  {
+    name: 'a volume is asked for without an intent',
+    file: `${TENANT}/parts/volume.ts`,
+    find: "      intent: 'volume',\n",
+    replace: '',
+  },
+  {
+    name: 'an address is asked for without an intent',
+    file: `${TENANT}/parts/network.ts`,
+    find: '        intent: type,\n',
+    replace: '',
+  },
+  {
+    name: 'a journal that a clock wrote which was set back holds up for an hour',
+    file: `${TENANT}/report.ts`,
+    find: 'Date.parse(at) > now ? new Date(now).toISOString() : at',
+    replace: 'Date.parse(at) > Infinity ? new Date(now).toISOString() : at',
+  },
+  // What is made
+  {
+    name: 'writes to Fly are repeated by the client',
+    file: 'fly/transport.ts',
+    find: 'if (isWrite(call) || call.longPoll === true)',
+    replace: 'if (call.longPoll === true)',
+  },
+  {
+    name: 'a machine that was just made is forgotten when it is not wanted any more',
+    file: `${TENANT}/parts/machine.ts`,
+    find: 'notVisibleYet(input, UNNAMED_GRACE_MS) ??',
+    replace: '',
+  },
+  {
+    name: 'a machine is named anew every time',
+    file: `${TENANT}/parts/machine.ts`,
+    find: '      name: machineName(tenant),\n',
+    replace: '      name: `${machineName(tenant)}-${tenant.metadata.resourceVersion}`,\n',
+  },
+  {
+    name: 'what was not found before a slow step is believed after it',
+    file: `${TENANT}/input.ts`,
+    find: 'graceMs - input.observedAt',
+    replace: 'graceMs - input.now',
+  },
+  {
+    name: 'a machine that is not found by its id is left out of the list',
+    file: `${TENANT}/observe.ts`,
+    find: 'const gone = recorded !== undefined && !alive;',
+    replace: 'const gone = machineId !== undefined && !alive;',
+  },
+  {
+    name: 'an empty volume is made in place of a lost one',
+    file: `${TENANT}/parts/volume.ts`,
+    find: 'if (lost !== undefined && !acknowledged)\n',
+    replace: 'if (lost === null && !acknowledged)\n',
+  },
+  {
+    name: 'a moved volume that is lost is waited for without an end',
+    file: `${TENANT}/parts/volume.ts`,
+    find: '&& missingForMs(input) < MOVED_GRACE_MS',
+    replace: '',
+  },
+  {
+    name: 'no volume is chosen after the loss of a moved one was acknowledged',
+    file: `${TENANT}/parts/volume.ts`,
+    find: 'recorded === undefined || mounted !== undefined ||',
+    replace: 'recorded === undefined ||',
+  },
+  {
+    name: 'a list of volumes that cannot be read counts as empty',
+    file: `${TENANT}/observe.ts`,
+    find: 'fly.volumes.list(app, signal),',
+    replace: 'fly.volumes.list(app, signal).catch(() => []),',
+  },
+  // What is destroyed
+  {
+    name: 'a second volume is destroyed although it was mounted',
+    file: `${TENANT}/parts/volume.ts`,
+    find: 'if (tenant.spec.adopt !== undefined || tenant.status?.volume?.id !== chosen.id) return [];',
+    replace: 'return observed.volumes;',
+  },
+  {
+    name: 'the deletion policy Orphan is not heeded',
+    file: `${TENANT}/plan-deletion.ts`,
+    find: "if (input.tenant.spec.deletionPolicy === 'Orphan')\n",
+    replace: 'if (input.tenant.spec.deletionPolicy === null)\n',
+  },
+  {
+    name: 'the finalizer goes with a pass that has just acted',
+    file: `${TENANT}/reconcile.ts`,
+    find: 'if (gone && !pass.acted && !isPaused(tenant)) return release',
+    replace: 'if (gone && !isPaused(tenant)) return release',
+  },
+  {
+    name: 'the finalizer goes although something failed',
+    file: `${TENANT}/reconcile.ts`,
+    find: 'tenant.metadata.deletionTimestamp !== undefined && plan.converged && failure === undefined;',
+    replace: 'tenant.metadata.deletionTimestamp !== undefined;',
+  },
+  {
+    name: 'a deletion does not wait for an app that may still appear',
+    file: `${TENANT}/plan-deletion.ts`,
+    find: 'if (appGraceLeftMs(input, UNNAMED_GRACE_MS) > 0)',
+    replace: 'if (appGraceLeftMs(input, UNNAMED_GRACE_MS) > 1e9)',
+  },
+  {
+    name: 'an app that was asked for twice counts as made once',
+    file: `${TENANT}/parts/app.ts`,
+    find: '=== undefined ? APP_INTENT : APP_AGAIN_INTENT',
+    replace: '=== null ? APP_AGAIN_INTENT : APP_INTENT',
+  },
+  {
+    name: 'an app that Fly refuses to show counts as gone',
+    file: `${TENANT}/observe.ts`,
+    find: "if (app === 'taken' && expected)",
+    replace: "if (app === 'gone')",
+  },
+  {
+    name: 'a deletion does not wait for somebody who is at work on the database',
+    file: `${TENANT}/observe.ts`,
+    find: '{ afterOthers: deleted }',
+    replace: '{ afterOthers: false }',
+  },
+  {
+    name: 'a deletion keeps the database',
+    file: `${TENANT}/plan-deletion.ts`,
+    find: 'if (!observed.database.databaseExists && !observed.database.roleExists)',
+    replace: 'if (observed.database.databaseExists || !observed.database.roleExists)',
+  },
+  // Secrets and passwords
+  {
+    name: 'secrets are called applied before they are set',
+    file: `${TENANT}/act.ts`,
+    find: '  const answer = await dependencies.fly.secrets.set(',
+    replace:
+      '  await dependencies.vault.recordApplied(uid, { revision, version: 0, digests: {} });\n' +
+      '  const answer = await dependencies.fly.secrets.set(',
+  },
+  {
+    name: 'a secret is told in an event',
+    file: `${TENANT}/act.ts`,
+    find: '`${names.size} secrets are set on app "${step.app}"`',
+    replace: '`${Object.values(values).join()} are set on app "${step.app}"`',
+  },
+  {
+    name: 'a new password does not reach the role',
+    file: `${TENANT}/parts/database.ts`,
+    find: 'passwordRevision !== observed.vault.passwordRevision)',
+    replace: 'passwordRevision === undefined)',
+  },
+  {
+    name: 'a machine is booted without regard to the version of its secrets',
+    file: `${TENANT}/act-machine.ts`,
+    find: 'version === undefined ? {} : { min_secrets_version: version }',
+    replace: '{}',
+  },
+  // What is told
+  {
+    name: 'Ready does not look at what is left to do',
+    file: `${TENANT}/findings.ts`,
+    find: 'const first = open.find((part) => part.problem !== undefined) ?? open.find(isOpen);',
+    replace: 'const first = open.find((part) => part.problem !== undefined);',
+  },
+  {
+    name: 'a condition moves whenever it is told',
+    file: 'tenant/conditions.ts',
+    find: 'before && !flipped ? before.lastTransitionTime',
+    replace: 'before && flipped ? before.lastTransitionTime',
+  },
+  {
+    name: 'a status speaks of the generation to come',
+    file: `${TENANT}/report.ts`,
+    find: '    observedGeneration: tenant.metadata.generation,\n    ...(observed.vault',
+    replace: '    observedGeneration: tenant.metadata.generation + 1,\n    ...(observed.vault',
+  },
+  {
+    name: 'every pass finds something to write',
+    file: `${TENANT}/report.ts`,
+    find: '    hostname: hostnameOf(tenant, input.settings),\n',
+    replace: '    hostname: `${hostnameOf(tenant, input.settings)}.${input.now}`,\n',
+  },
+  {
+    name: 'the age of a certificate that tells none is fifty years',
+    file: `${TENANT}/parts/certificate.ts`,
+    find: "Date.parse(certificate.created_at ?? '') || now)",
+    replace: "Date.parse(certificate.created_at ?? '') || 0)",
+  },
+  // Machines
+  {
+    name: 'a suspended machine is woken by traffic',
+    file: `${TENANT}/parts/machine-config.ts`,
+    find: "const proxied = state === 'Running';",
+    replace: 'const proxied = state !== null;',
+  },
+  {
+    name: 'a resumed machine is not started',
+    file: `${TENANT}/parts/machine.ts`,
+    find: "if (machine.config?.metadata?.[METADATA.wake] !== 'yes') return false;",
+    replace: "if (machine.config?.metadata?.[METADATA.wake] !== '') return false;",
+  },
+  // The runtime
+  {
+    name: 'a key that changes during its pass is not run again',
+    file: 'controller/queue.ts',
+    find: '      if (wish) schedule.put(wish);\n    },\n    get depth',
+    replace: '      if (wish) wishes.delete(key);\n    },\n    get depth',
+  },
+  {
+    name: 'a pass that failed is not tried again',
+    file: 'controller/controller.ts',
+    find: '        this.#queue.hold(key, { afterMs, priority: PRIORITY.retry });\n',
+    replace: '',
+  },
+  {
+    name: 'changes of what is known already are not told',
+    file: 'controller/reflector.ts',
+    find: "    case 'MODIFIED':\n      sink.upsert(event.object);",
+    replace: "      sink.upsert(event.object);\n      return;\n    case 'MODIFIED':",
+  },
+  {
+    name: 'a settled tenant is never looked at again',
+    file: `${TENANT}/settings.ts`,
+    find: 'export const SWEEP_INTERVAL_MS = 300_000;',
+    replace: 'export const SWEEP_INTERVAL_MS = 300_000_000;',
+  },
+  {
+    name: 'waits for a rate limit last as long as a clock was set back',
+    file: 'fly/limiter.ts',
+    find: 'const time = monotonic(clock);',
+    replace: 'const time = () => clock.now();',
+  },
+  {
+    name: 'an answer of 404 is for good',
+    file: 'fly/classify.ts',
+    find: "404: { kind: 'transient', reason: 'NotFound' },",
+    replace: "404: { kind: 'terminal', reason: 'BadRequest' },",
+  },
+  {
+    name: 'an account over its quota stalls the tenant',
+    file: `${TENANT}/failures.ts`,
+    find: "new Set(['Unauthorized', 'Forbidden', 'QuotaExceeded'])",
+    replace: "new Set(['Unauthorized'])",
+  },
+];
