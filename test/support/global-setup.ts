@@ -13,6 +13,7 @@ import { startEmbeddedPostgres } from '../../src/database/embedded.ts';
 import { migrate } from '../../src/database/migrations.ts';
 import { findAssets, MISSING_ASSETS } from '../cluster/assets.ts';
 import { hasContainers } from '../cluster/k3s.ts';
+import { findRegistry, MISSING_REGISTRY } from '../registry/program.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -40,6 +41,8 @@ export default async function setUp(project: TestProject): Promise<() => Promise
     // Below the summary, where it is read: suites that were skipped do not tell why.
     if ((await findAssets()) === undefined && !(await hasContainers()))
       process.stderr.write(`\nNOT RUN: the suites on a Kubernetes API server: ${MISSING_ASSETS}\n`);
+    if ((await findRegistry()) === undefined)
+      process.stderr.write(`\nNOT RUN: the suites on a real registry: ${MISSING_REGISTRY}\n`);
   };
 }
 

@@ -1,20 +1,17 @@
 /**
- * A real OCI registry for tests: the reference implementation (CNCF distribution), which Debian packs as
- * `docker-registry`. Where it is not installed, the suites that need it say so by name, and fail on CI.
+ * A real OCI registry for tests. Where it is neither installed nor can be built, the suites that need it say so by name,
+ * and fail on CI.
  */
 import { createHash } from 'node:crypto';
-import { constants } from 'node:fs';
-import { access, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { describe } from 'vitest';
 import { startServer } from '../cluster/server-process.ts';
+import { findRegistry, MISSING_REGISTRY } from '../registry/program.ts';
 import { eventually } from './eventually.ts';
 import { freePort } from './processes.ts';
 
-const PROGRAMS = ['docker-registry', 'registry'];
-const MISSING =
-  'cannot start a registry: install it (Debian: apt-get install docker-registry) or put it on PATH';
 const MANIFEST_TYPE = 'application/vnd.docker.distribution.manifest.v2+json';
 /** What the registry asks for is a credential, not which. */
 const ANY_CREDENTIAL = 'Basic dDp0';
@@ -33,14 +30,15 @@ export interface Registry {
 /** `describe` for suites that call `startRegistry`. */
 export async function describeOnRegistry(name: string, suite: () => void): Promise<void> {
   const missing = (await findRegistry()) === undefined;
-  if (missing && process.env['CI'] === undefined) describe.skip(`${name} (NOT RUN: ${MISSING})`, suite);
+  if (missing && process.env['CI'] === undefined)
+    describe.skip(`${name} (NOT RUN: ${MISSING_REGISTRY})`, suite);
   else describe(name, suite);
 }
 
 /** Starts one on a free port with an empty store. It asks for a credential and takes any. */
 export async function startRegistry(options: { readonly deletes?: boolean } = {}): Promise<Registry> {
   const program = await findRegistry();
-  if (program === undefined) throw new Error(MISSING);
+  if (program === undefined) throw new Error(MISSING_REGISTRY);
   const folder = await mkdtemp(join(tmpdir(), 'landlord-registry-'));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
@@ -71,18 +69,6 @@ export async function startRegistry(options: { readonly deletes?: boolean } = {}
     throw error;
   }
   return { url, stop, push: (image) => pushImage({ url, authorization: ANY_CREDENTIAL, ...image }) };
-}
-
-async function findRegistry(): Promise<string | undefined> {
-  const folders = (process.env['PATH'] ?? '').split(delimiter);
-  for (const path of PROGRAMS.flatMap((name) => folders.map((folder) => join(folder, name)))) {
-    const found = await access(path, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (found) return path;
-  }
-  return undefined;
 }
 
 async function answers(url: string): Promise<boolean> {
