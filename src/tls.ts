@@ -47,16 +47,18 @@ const keptSchema = z.object({ authority: keyPairSchema, server: keyPairSchema })
 export function tlsFiles(files: { readonly cert: string; readonly key: string }): TlsSource {
   return {
     async read() {
-      const [cert = '', key = ''] = await Promise.all(
-        [files.cert, files.key].map((file) =>
-          readFile(file, 'utf8').catch((error: unknown) => {
-            throw new Error(`cannot read the TLS file "${file}": ${messageOf(error)}`, { cause: error });
-          }),
-        ),
-      );
+      // One after the other: where both are missing, the same one is named every time.
+      const cert = await readPem(files.cert);
+      const key = await readPem(files.key);
       return { cert, key };
     },
   };
+}
+
+async function readPem(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((error: unknown) => {
+    throw new Error(`cannot read the TLS file "${file}": ${messageOf(error)}`, { cause: error });
+  });
 }
 
 /** A certificate for this machine and for `host`, kept with its authority in `tls.json` of the state folder. */

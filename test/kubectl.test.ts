@@ -102,6 +102,9 @@ async function open(environment: Record<string, string> = {}) {
     log: pino({ level: 'silent' }),
     metrics: new Registry(),
     health: async () => ({ healthy: true, checks: [] }),
+    ledger: { requests: { record: () => undefined } },
+    trustsProxy: () => false,
+    corsOrigins: [],
   };
   const cleanup = { add: (_what: string, stop: () => Promise<void>) => void stops.push(stop) };
   const options = { config, cleanup, clock, log: dependencies.log };
