@@ -7,7 +7,7 @@
  *   npm run prove -- faults                        every call of one life meets every fate
  *   npm run prove -- twice --seeds 1000            every history twice: the traces must be equal
  *   npm run prove -- scope                         every state of a small world: --edits 2 --faults 2, --memory
- *   npm run prove -- mutants                       defects that must be found
+ *   npm run prove -- mutants                       defects that must be found: --only <words of a name>
  *   npm run prove -- hunt --seeds 400              looks for one violation and stops
  */
 import { join } from 'node:path';
@@ -22,6 +22,7 @@ import { hunt } from './mutation.ts';
 import { runHistory, type Verdict } from './run.ts';
 import { explore } from './scope.ts';
 import { shrink } from './shrink.ts';
+import { TRAPS } from './traps.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -32,6 +33,7 @@ const { values, positionals } = parseArgs({
     edits: { type: 'string', default: '2' },
     faults: { type: 'string', default: '2' },
     memory: { type: 'boolean', default: false },
+    only: { type: 'string', default: '' },
     history: { type: 'string' },
   },
 });
@@ -155,16 +157,17 @@ async function proveMutants(): Promise<boolean> {
     scratch: join(root, '.cache/mutants'),
     hunt: ['hunt', '--seeds', COUNT === 100_000 ? '200' : String(COUNT)],
   };
-  for (const mutant of MUTANTS) {
+  const mutants = MUTANTS.filter(({ name }) => name.includes(values.only));
+  for (const mutant of mutants) {
     const { by } = await hunt(mutant, options);
     if (by === undefined) survivors.push(mutant.name);
     say(`| ${mutant.name} | ${by ?? 'NOT FOUND'} |`);
   }
-  say(`${MUTANTS.length - survivors.length} of ${MUTANTS.length} mutants found`);
+  say(`${mutants.length - survivors.length} of ${mutants.length} mutants found`);
   return survivors.length === 0;
 }
 
-/** First what was found before, then the seeds, then every fate of every write. False when a violation was found. */
+/** First what was found before and the traps, then the seeds, then every fate of every write. False when a violation was found. */
 async function findOne(): Promise<boolean> {
   const found = (await knownThatFails()) ?? (await seedThatFails()) ?? (await fateThatFails());
   say(found ?? `nothing in ${COUNT} histories, in those known and in the fates of all writes`);
@@ -183,7 +186,7 @@ async function seedThatFails(): Promise<string | undefined> {
 }
 
 async function knownThatFails(): Promise<string | undefined> {
-  for (const { name, history } of FOUND) {
+  for (const { name, history } of [...FOUND, ...TRAPS]) {
     const [first] = (await runHistory(history)).violations;
     if (first !== undefined) return `${first.invariant} by the history "${name}"`;
   }

@@ -1,0 +1,72 @@
+/**
+ * Into which histories does chance fall too rarely? Each of these stands where one defect would show that drawn histories
+ * took long to find: what must never be done is close at hand, and only the product's care keeps it from being done.
+ */
+import type { History } from './history.ts';
+import { imageNamed } from './people.ts';
+
+const IMAGE = imageNamed('hello');
+const CALM = { seed: 1, latency: 0, faults: [], quietMs: 0 } as const;
+
+export const TRAPS: readonly { readonly name: string; readonly history: History }[] = [
+  {
+    name: 'a list of volumes that cannot be read for a long time does not count as empty',
+    history: {
+      ...CALM,
+      acts: [{ atMs: 500, do: 'create', tenant: 0, spec: { image: IMAGE } }],
+      faults: [
+        { site: 'fly.Volumes_create', occurrence: 1, fate: 'crash-on-effect' },
+        { site: 'fly.Volumes_list', occurrence: 1, fate: '500', times: 80 },
+      ],
+    },
+  },
+  {
+    name: 'of a tenant that runs and is deleted with the policy Orphan everything stays',
+    history: {
+      ...CALM,
+      acts: [
+        { atMs: 500, do: 'create', tenant: 0, spec: { image: IMAGE, deletionPolicy: 'Orphan' } },
+        { atMs: 20_000, do: 'delete', tenant: 0 },
+      ],
+    },
+  },
+  {
+    name: 'a tenant that was suspended runs again',
+    history: {
+      ...CALM,
+      acts: [
+        { atMs: 500, do: 'create', tenant: 0, spec: { image: IMAGE } },
+        { atMs: 20_000, do: 'edit', tenant: 0, spec: { state: 'Suspended' } },
+        { atMs: 40_000, do: 'edit', tenant: 0, spec: { state: 'Running' } },
+      ],
+    },
+  },
+  {
+    name: 'an account over its quota is waited for',
+    history: {
+      ...CALM,
+      acts: [{ atMs: 500, do: 'create', tenant: 0, spec: { image: IMAGE } }],
+      faults: [{ site: 'fly.Machines_create', occurrence: 1, fate: '403 quota', times: 3 }],
+    },
+  },
+  {
+    name: 'an app that does not show yet where something is to be made in it is waited for',
+    history: {
+      ...CALM,
+      acts: [{ atMs: 500, do: 'create', tenant: 0, spec: { image: IMAGE } }],
+      faults: [{ site: 'fly.Volumes_create', occurrence: 1, fate: '404', times: 2 }],
+    },
+  },
+  {
+    name: 'a machine boots with the secrets that were set for it',
+    history: {
+      ...CALM,
+      latency: 3,
+      acts: [
+        { atMs: 500, do: 'create', tenant: 0, spec: { image: IMAGE } },
+        { atMs: 30_000, do: 'set-secret', tenant: 0, name: 'API_KEY', value: 'owners-secret-1' },
+        { atMs: 60_000, do: 'rotate', tenant: 0 },
+      ],
+    },
+  },
+];
