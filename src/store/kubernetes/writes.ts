@@ -11,7 +11,6 @@ import type { Tenant } from '../../tenant/schema.ts';
 import { admitNew, admitStatus, admitUpdate, type AdmittedMetadata } from '../admission.ts';
 import {
   ConflictError,
-  NotFoundError,
   StoreError,
   type NewTenant,
   type TenantName,
@@ -19,6 +18,7 @@ import {
   type TenantUpdate,
   type WriteOptions,
 } from '../store.ts';
+import { DRY_RUN_VERSION, notFound, quoted, requireSame, written } from '../write-rules.ts';
 import type { Decoder } from './decode.ts';
 import { attempt } from './failures.ts';
 import { getObject } from './reads.ts';
@@ -39,9 +39,6 @@ interface Context {
 /** A delete without preconditions tries again when another tenant has the name by then. */
 const MOST_DELETE_ATTEMPTS = 5;
 const JSON_PATCH = 'application/json-patch+json';
-/** What a dry run answers with, where the server would have given a number. */
-const DRY_RUN_VERSION = '0';
-const CHANGED = 'it was changed in the meantime';
 
 /** What is kept of an object that is replaced: whatever others wrote stays as it is. */
 const objectSchema = z.looseObject({ metadata: z.looseObject({}) });
@@ -184,33 +181,4 @@ function read(
 
 function writeQuery({ dryRun = false }: WriteOptions = {}): Query {
   return { fieldManager: FIELD_MANAGER, ...(dryRun && { dryRun: 'All' }) };
-}
-
-/** Empty maps and lists are left out, as the server leaves them out. */
-function written({ labels, annotations, finalizers }: AdmittedMetadata): Partial<Tenant['metadata']> {
-  return {
-    ...(finalizers.length > 0 && { finalizers: [...finalizers] }),
-    ...(Object.keys(labels).length > 0 && { labels: { ...labels } }),
-    ...(Object.keys(annotations).length > 0 && { annotations: { ...annotations } }),
-  };
-}
-
-function requireSame(verb: string, stored: Tenant, seen: { uid?: string; resourceVersion?: string }): void {
-  const { uid, resourceVersion } = stored.metadata;
-  if (seen.uid !== undefined && seen.uid !== uid)
-    refuse(verb, stored.metadata, 'it was deleted and made anew');
-  if (seen.resourceVersion !== undefined && seen.resourceVersion !== resourceVersion)
-    refuse(verb, stored.metadata, CHANGED);
-}
-
-function refuse(verb: string, name: TenantName, cause: string): never {
-  throw new ConflictError(`cannot ${verb} tenant ${quoted(name)}: ${cause}`);
-}
-
-function notFound(verb: string, name: TenantName): NotFoundError {
-  return new NotFoundError(`cannot ${verb} tenant ${quoted(name)}: it does not exist`);
-}
-
-function quoted(name: TenantName): string {
-  return `"${name.namespace}/${name.name}"`;
 }

@@ -8,12 +8,10 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../../clock.ts';
 import { attempt, DatabaseError } from '../../database/errors.ts';
 import { API_VERSION, KIND } from '../../tenant/names.ts';
-import type { Tenant, TenantMetadata } from '../../tenant/schema.ts';
-import { admitNew, admitStatus, admitUpdate, type AdmittedMetadata } from '../admission.ts';
+import type { Tenant } from '../../tenant/schema.ts';
+import { admitNew, admitStatus, admitUpdate } from '../admission.ts';
 import {
   AlreadyExistsError,
-  ConflictError,
-  NotFoundError,
   type NewTenant,
   type TenantEvent,
   type TenantName,
@@ -21,6 +19,7 @@ import {
   type TenantUpdate,
   type WriteOptions,
 } from '../store.ts';
+import { CHANGED, DRY_RUN_VERSION, notFound, quoted, refuse, requireSame, written } from '../write-rules.ts';
 import { commitChange, type Change } from './commit.ts';
 import { appendEvents } from './events.ts';
 import type { StoreDatabase } from './tables.ts';
@@ -29,9 +28,6 @@ type Writes = Pick<TenantStore, 'create' | 'update' | 'updateStatus' | 'delete'>
 
 /** A delete without preconditions tries again when somebody writes in between; each time somebody has got on. */
 const MOST_DELETE_ATTEMPTS = 10;
-/** What a dry run answers with, where the store would have given a number. */
-const DRY_RUN_VERSION = '0';
-const CHANGED = 'it was changed in the meantime';
 
 interface Context {
   readonly db: StoreDatabase;
@@ -136,8 +132,7 @@ async function remove(
 
 async function read(context: Context, verb: string, name: TenantName): Promise<Tenant> {
   const tenant = await context.get(name);
-  if (tenant === undefined)
-    throw new NotFoundError(`cannot ${verb} tenant ${quoted(name)}: it does not exist`);
+  if (tenant === undefined) throw notFound(verb, name);
   return tenant;
 }
 
@@ -156,31 +151,6 @@ function deletion(before: Tenant, now: number): Change | undefined {
   return { type: 'MODIFIED', before, after: { ...before, metadata: marked }, now };
 }
 
-/** Empty maps and lists are left out, so that a tenant looks the same before and after it was stored. */
-function written({ labels, annotations, finalizers }: AdmittedMetadata): Partial<TenantMetadata> {
-  return {
-    ...(finalizers.length > 0 && { finalizers: [...finalizers] }),
-    ...(Object.keys(labels).length > 0 && { labels: { ...labels } }),
-    ...(Object.keys(annotations).length > 0 && { annotations: { ...annotations } }),
-  };
-}
-
-function requireSame(verb: string, stored: Tenant, read: { uid?: string; resourceVersion?: string }): void {
-  const { uid, resourceVersion } = stored.metadata;
-  if (read.uid !== undefined && read.uid !== uid)
-    refuse(verb, stored.metadata, 'it was deleted and made anew');
-  if (read.resourceVersion !== undefined && read.resourceVersion !== resourceVersion)
-    refuse(verb, stored.metadata, CHANGED);
-}
-
-function refuse(verb: string, name: TenantName, cause: string): never {
-  throw new ConflictError(`cannot ${verb} tenant ${quoted(name)}: ${cause}`);
-}
-
 function taken(name: TenantName): AlreadyExistsError {
   return new AlreadyExistsError(`cannot create tenant ${quoted(name)}: it exists already`);
-}
-
-function quoted(name: TenantName): string {
-  return `"${name.namespace}/${name.name}"`;
 }
