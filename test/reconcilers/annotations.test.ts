@@ -32,6 +32,14 @@ function reasonOf(tenant: Tenant, type: 'Ready' | 'Reconciling'): string | undef
   return findCondition(tenant.status?.conditions, type)?.reason;
 }
 
+/** What people were told of the pause, and how often. */
+async function pausesOf(tenant: Tenant): Promise<string[]> {
+  const events = await house.eventsOf(tenant);
+  return events
+    .filter(({ reason }) => reason === 'Paused' || reason === 'Unpaused')
+    .map(({ reason, count }) => `${reason} ${count}`);
+}
+
 const isShownPaused = (tenant: Tenant): boolean => reasonOf(tenant, 'Reconciling') === 'Paused';
 
 describe('the annotation that pauses', () => {
@@ -55,11 +63,7 @@ describe('the annotation that pauses', () => {
     await annotate('held', PAUSED);
     const resumed = await house.phase('held', 'running');
     expect((await house.app(resumed))?.machines[0]?.config.guest.memory_mb).toBe(1024);
-    const reasons = (await house.eventsOf(resumed)).map(({ reason }) => reason);
-    expect(reasons.filter((reason) => reason === 'Paused' || reason === 'Unpaused')).toEqual([
-      'Paused',
-      'Unpaused',
-    ]);
+    expect(await pausesOf(resumed)).toEqual(['Paused 1', 'Unpaused 1']);
   });
 
   it('holds a deletion back as well, and nothing of the tenant goes', async () => {
@@ -74,6 +78,26 @@ describe('the annotation that pauses', () => {
     await annotate('kept', PAUSED);
     await house.gone('kept');
     expect(await house.app(running)).toBeUndefined();
+  });
+
+  it('is told of once, and so is its end, although Fly cannot be looked at meanwhile', async () => {
+    await house.create('in-the-dark');
+    await house.phase('in-the-dark', 'running');
+    await annotate('in-the-dark', PAUSED, 'true');
+    await house.edit('in-the-dark', { memoryMb: 1024 });
+    await house.waitFor('in-the-dark', 'be shown as paused', isShownPaused);
+    await house.control('POST', '/outage', { kind: 'status', status: 503 });
+    const blind = async (what: string, holds: (tenant: Tenant) => boolean): Promise<void> => {
+      await annotate('in-the-dark', RECONCILE_REQUESTED_AT, what);
+      await house.waitFor('in-the-dark', `say that Fly is away ${what}`, holds);
+    };
+    const isAway = (tenant: Tenant): boolean => tenant.status?.failure !== undefined;
+    await blind('while paused', (tenant) => isAway(tenant) && isShownPaused(tenant));
+    await annotate('in-the-dark', PAUSED);
+    await blind('once it goes on', (tenant) => isAway(tenant) && !isShownPaused(tenant));
+    await house.control('POST', '/outage', { kind: 'off' });
+    const resumed = await house.phase('in-the-dark', 'running');
+    expect(await pausesOf(resumed)).toEqual(['Paused 1', 'Unpaused 1']);
   });
 
   it('stops a tenant that is only being made before anything is asked of Fly', async () => {

@@ -113,15 +113,17 @@ function availableFinding({ tenant, observed }: FindingsInput): Finding {
   return no('NotStarted', `machine "${machine.id}" is ${machine.state}`);
 }
 
+/** What Reconciling says of a tenant that is paused, whatever else is known of it. */
+export const PAUSED_FINDING: Finding = {
+  type: 'Reconciling',
+  status: 'False',
+  reason: 'Paused',
+  message: `nothing is changed until the annotation ${PAUSED} is taken away`,
+};
+
 function reconcilingFinding({ tenant, stalled }: FindingsInput, ready: Finding): Finding {
   const type = 'Reconciling';
-  if (isPaused(tenant))
-    return {
-      type,
-      status: 'False',
-      reason: 'Paused',
-      message: `nothing is changed until the annotation ${PAUSED} is taken away`,
-    };
+  if (isPaused(tenant)) return PAUSED_FINDING;
   if (ready.status === 'True')
     return { type, status: 'False', reason: 'Converged', message: 'nothing is left to do' };
   if (stalled && ready.reason !== 'Deleting')

@@ -15,11 +15,11 @@ import { imageIntent } from './parts/image.ts';
 import { chooseVolume, EXTEND_INTENT } from './parts/volume.ts';
 import type { Failure, Tenant, TenantStatus } from '../../tenant/schema.ts';
 import { gravest, type StepFailure } from './failures.ts';
-import { findings } from './findings.ts';
+import { findings, PAUSED_FINDING } from './findings.ts';
 import { appOf, graceLeftMs, hostnameOf, type PlanInput } from './input.ts';
 import { phaseOf } from './phase.ts';
 import { UNNAMED_GRACE_MS } from './settings.ts';
-import { transitionEvents } from './transition-events.ts';
+import { pauseEvents, transitionEvents } from './transition-events.ts';
 import type { Plan } from './steps.ts';
 
 export interface Attempt {
@@ -120,27 +120,25 @@ export function reportUnobserved(input: {
     previous: before.conditions,
     findings: [
       { type: 'Ready', status: 'False', reason, message },
-      { type: 'Reconciling', status: 'True', reason, message },
+      isPaused(tenant) ? PAUSED_FINDING : { type: 'Reconciling', status: 'True', reason, message },
     ],
     generation,
     now,
   });
   const kept = (before.conditions ?? []).filter(({ type }) => type !== 'Ready' && type !== 'Reconciling');
-  return {
-    status: {
-      ...before,
-      phase: deletionTimestamp === undefined ? (before.phase ?? 'pending') : 'deleting',
-      conditions: [...changed, ...kept],
-      failure: failureRecord({
-        failure,
-        attempt,
-        now,
-        generation,
-        secretsRevision: before.observedSecretsRevision ?? 0,
-      }),
-    },
-    events: [{ type: 'Warning', reason, message }],
+  const status: TenantStatus = {
+    ...before,
+    phase: deletionTimestamp === undefined ? (before.phase ?? 'pending') : 'deleting',
+    conditions: [...changed, ...kept],
+    failure: failureRecord({
+      failure,
+      attempt,
+      now,
+      generation,
+      secretsRevision: before.observedSecretsRevision ?? 0,
+    }),
   };
+  return { status, events: [...pauseEvents({ tenant, status }), { type: 'Warning', reason, message }] };
 }
 
 /** Pinned before any machine gets it; kept while the registry is asked anew for the next generation. */

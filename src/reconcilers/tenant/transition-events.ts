@@ -16,7 +16,7 @@ export interface Transition {
 export function transitionEvents(transition: Transition): TenantEvent[] {
   return [
     ...created(transition),
-    ...paused(transition),
+    ...pauseEvents(transition),
     ...drifted(transition),
     ...infrastructure(transition),
     ...becameReady(transition),
@@ -38,7 +38,7 @@ function created({ tenant }: Transition): TenantEvent[] {
 }
 
 /** Somebody stopped the loop for this tenant, or lets it go on. */
-function paused({ tenant, status }: Transition): TenantEvent[] {
+export function pauseEvents({ tenant, status }: Pick<Transition, 'tenant' | 'status'>): TenantEvent[] {
   const [before, after] = [tenant.status?.conditions, status.conditions].map(
     (conditions) => findCondition(conditions, 'Reconciling')?.reason === 'Paused',
   );
