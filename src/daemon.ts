@@ -53,12 +53,16 @@ export interface Daemon {
   stop(): Promise<void>;
 }
 
-/** Starts everything. Rejects with one error that says what failed; whatever was started by then is stopped. */
-export async function startDaemon(config: Config, log: Logger): Promise<Daemon> {
+/**
+ * Starts everything. Rejects with one error that says what failed, or with the signal's reason when that ends a wait of
+ * the start; whatever was started by then is stopped.
+ */
+export async function startDaemon(config: Config, log: Logger, stopping: AbortSignal): Promise<Daemon> {
   const cleanup = createCleanup(log);
   try {
     const replica = nameReplica(config);
-    const url = await build({ config, log, cleanup, replica, clock: systemClock, metrics: new Registry() });
+    const options = { config, log, cleanup, stopping, replica, clock: systemClock, metrics: new Registry() };
+    const url = await build(options);
     return { url, stop: () => cleanup.run() };
   } catch (error) {
     await cleanup.run();

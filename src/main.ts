@@ -25,17 +25,20 @@ process.on('uncaughtException', (error) => {
   process.exit(1);
 });
 
-const starting = startDaemon(config, log);
+const stopping = new AbortController();
+const starting = startDaemon(config, log, stopping.signal);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
     log.info(`stopping on ${signal}`);
-    // A start that is under way comes to its end first: half of it could not be taken down in order.
+    stopping.abort(new Error('stopped before the daemon had started'));
+    // A start that is under way comes to its end first, without its waits: half of it could not be taken down in order.
     void starting.then((daemon) => daemon.stop()).then(() => process.exit(0));
   });
 }
 try {
   await starting;
 } catch (error) {
+  if (error === stopping.signal.reason) process.exit(0);
   const message = error instanceof Error ? error.message : String(error);
   log.fatal(config.logLevel === 'debug' ? { err: error } : {}, message);
   process.exit(1);

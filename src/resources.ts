@@ -39,6 +39,8 @@ export interface ResourceOptions {
   readonly log: Logger;
   readonly metrics: Registry;
   readonly cleanup: Cleanup;
+  /** Aborts when the daemon is told to stop before it has started. */
+  readonly stopping: AbortSignal;
   /** Name of this replica; no other one that lives has it. */
   readonly replica: string;
 }
@@ -62,6 +64,7 @@ export async function openDatabase({
   clock,
   log,
   cleanup,
+  stopping,
 }: ResourceOptions): Promise<OpenedDatabase> {
   let url = config.databaseUrl;
   if (url === undefined) {
@@ -70,7 +73,7 @@ export async function openDatabase({
     log.info(`embedded PostgreSQL keeps its data in ${embedded.dataDir}`);
     url = embedded.url;
   }
-  await migrate({ url, log });
+  await migrate({ url, log, signal: stopping });
   const database = connect({ url, log, clock });
   cleanup.add('the database connections', () => database.close());
   return { database, url };

@@ -1,31 +1,64 @@
 /**
  * How does an empty or older database get today's tables? The numbered .sql files of migrations/, in order, each
  * exactly once, all pending ones in one transaction, forward only. Two daemons that start at once wait for each
- * other on kysely's advisory lock.
+ * other on kysely's advisory lock; and one that starts beside its server, or while that recovers, waits for the server.
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { Kysely, Migrator, PostgresDialect, sql, type Migration } from 'kysely';
+import pRetry from 'p-retry';
 import pg from 'pg';
 import type { Logger } from 'pino';
 import { clientConfig } from './connection.ts';
-import { toDatabaseError } from './errors.ts';
+import { DatabaseError, toDatabaseError } from './errors.ts';
 
 /** The same relative path from src/database and from dist/database. */
 const FOLDER = new URL('../../migrations/', import.meta.url);
 const FILE_NAME = /^\d{4}_[a-z0-9_]+\.sql$/;
 const TABLE = 'landlord_migrations';
+/** How long a server may be away: beyond it whoever started the daemon should hear of it, and start it again. */
+const PATIENCE_MS = 30_000;
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 2_000;
 
 /** The database cannot be brought to what this Landlord needs. */
 export class MigrationError extends Error {
   override readonly name = 'MigrationError';
 }
 
-/**
- * Brings the database at `url` up to date. It uses a connection of its own, because a migration may rightly take
- * longer than the limits of the pool. Throws MigrationError.
- */
-export async function migrate(options: { url: string; log: Logger; folder?: URL }): Promise<void> {
+export interface MigrateOptions {
+  readonly url: string;
+  readonly log: Logger;
+  readonly folder?: URL;
+  /** Ends the wait for a server that is not there yet. */
+  readonly signal?: AbortSignal;
+  /** How long that wait lasts at most. */
+  readonly patienceMs?: number;
+}
+
+/** Brings the database at `url` up to date. Throws MigrationError, or the signal's reason when that ends the wait. */
+export async function migrate(options: MigrateOptions): Promise<void> {
+  const { log, signal, patienceMs = PATIENCE_MS } = options;
   const migrations = await readMigrations(options.folder ?? FOLDER);
+  await pRetry(() => migrateOnce(options, migrations), {
+    ...(signal !== undefined && { signal }),
+    retries: Number.POSITIVE_INFINITY,
+    minTimeout: FIRST_PAUSE_MS,
+    maxTimeout: LONGEST_PAUSE_MS,
+    maxRetryTime: patienceMs,
+    shouldRetry: ({ error }) => isAway(error),
+    onFailedAttempt: ({ attemptNumber, error }) => {
+      if (attemptNumber === 1 && isAway(error) && patienceMs > 0)
+        log.warn(`${error.message}; trying again for ${Math.round(patienceMs / 1_000)} s`);
+    },
+  });
+}
+
+function isAway({ cause }: Error): boolean {
+  return cause instanceof DatabaseError && cause.kind === 'unavailable';
+}
+
+/** It uses a connection of its own, because a migration may rightly take longer than the limits of the pool. */
+async function migrateOnce(options: MigrateOptions, migrations: Record<string, Migration>): Promise<void> {
   const pool = new pg.Pool({ ...clientConfig(options.url), max: 1 });
   pool.on('error', () => undefined); // The running query reports it as well.
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
@@ -76,5 +109,6 @@ async function refuseNewer(db: Kysely<unknown>, known: readonly string[]): Promi
 
 function failure(error: unknown, migration?: string): MigrationError {
   const what = migration === undefined ? 'the database' : `the database with "${migration}"`;
-  return new MigrationError(`cannot migrate ${what}: ${toDatabaseError(error).message}`);
+  const cause = toDatabaseError(error);
+  return new MigrationError(`cannot migrate ${what}: ${cause.message}`, { cause });
 }

@@ -2,9 +2,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { migrate } from '../../src/database/migrations.ts';
+import { startCuttableProxy } from '../support/cuttable-proxy.ts';
 import { administer, createTestDatabase, silentLog, type TestDatabase } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
 
 const log = silentLog();
 
@@ -64,8 +67,32 @@ describe('migrate', () => {
   });
 
   it('says why when the server does not answer', async () => {
-    await expect(migrate({ url: 'postgres://nobody:secret@127.0.0.1:1/none', log })).rejects.toThrow(
+    const away = { url: 'postgres://nobody:secret@127.0.0.1:1/none', log };
+    await expect(migrate({ ...away, patienceMs: 0 })).rejects.toThrow(
       'cannot migrate the database: nothing listens there (ECONNREFUSED)',
     );
+    const stopping = new AbortController();
+    const attempt = migrate({ ...away, signal: stopping.signal });
+    stopping.abort(new Error('told to stop'));
+    await expect(attempt).rejects.toThrow('told to stop');
+  });
+
+  it('waits for a server that does not answer yet, and says so once', async () => {
+    const server = new URL(migrated.url);
+    const line = await startCuttableProxy({ port: Number(server.port) });
+    server.port = String(line.port);
+    line.cutAfter(0);
+    const said: string[] = [];
+    const waiting = migrate({
+      url: server.href,
+      log: pino({ level: 'warn' }, { write: (text) => void said.push(text) }),
+    });
+    await eventually(() => Promise.resolve(said.length > 0), { what: 'the wait to be told of' });
+    line.cutAfter(undefined);
+    await waiting;
+    await line.close();
+    expect(said).toHaveLength(1);
+    expect(said[0]).toContain('cannot migrate the database: the connection was lost');
+    expect(said[0]).toContain('trying again for 30 s');
   });
 });

@@ -173,6 +173,22 @@ describe('a daemon that cannot start', () => {
       expect(output).toContain(name);
   });
 
+  it('waits for its database, says so, and ends at once when it is told to', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'landlord-e2e-'));
+    const running = run('dist/main.js', {
+      env: {
+        LANDLORD_STATE_DIR: folder,
+        DATABASE_URL: `postgres://landlord@127.0.0.1:${await freePort()}/x`,
+      },
+    });
+    await eventually(() => running.output().includes('nothing listens there (ECONNREFUSED); trying again'), {
+      what: 'the daemon to say that it waits',
+    });
+    expect(await running.stop()).toBe(0);
+    expect(running.output()).not.toContain('    at ');
+    await rm(folder, { recursive: true, force: true });
+  });
+
   it('says which port is taken, and leaves nothing running', async () => {
     const port = await freePort();
     const squatter = createServer().listen(port, '127.0.0.1');
