@@ -123,4 +123,17 @@ export const FOUND: readonly { readonly name: string; readonly history: History 
       faults: [{ site: 'fly.Machines_show', occurrence: 3, fate: '404' }],
     },
   },
+  {
+    name: 'suspended is not said while a machine may still show that a daemon asked for after standing still',
+    history: {
+      ...{ seed: 10_606, latency: 0.5, quietMs: 0 },
+      acts: [
+        { atMs: 219, do: 'create', tenant: 0, spec: { image: IMAGE, hostnames: ['first.test'] } },
+        { atMs: 1_169, do: 'stall', forMs: 22_792 },
+        { atMs: 1_784, do: 'edit', tenant: 0, spec: { volumeGb: 5 } },
+        { atMs: 1_949, do: 'edit', tenant: 0, spec: { state: 'Suspended' } },
+      ],
+      faults: [],
+    },
+  },
 ];

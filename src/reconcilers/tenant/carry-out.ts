@@ -72,7 +72,9 @@ async function runStep(pass: Pass, step: Step, options: CarryOutOptions): Promis
     const acted = await act(options, step, { tenant: pass.tenant, clock, signal });
     pass.observed = acted.amend(pass.observed);
     pass.note(acted.event);
-    if (acted.forgetIntent === true && step.intent !== undefined) pass.forget(step.intent);
+    if (step.intent === undefined) return;
+    if (acted.forgetIntent === true) pass.forget(step.intent);
+    else pass.done(step.intent);
   } catch (error) {
     const failure = classifyFailure(step, error);
     if (!options.signal.aborted) pass.failures.push(failure);

@@ -12,7 +12,7 @@ import type { StepFailure } from './failures.ts';
 import type { Observed } from './observed.ts';
 import { planTenant } from './plan.ts';
 import { report, reportUnobserved } from './report.ts';
-import type { TenantSettings } from './settings.ts';
+import { NAMED_GRACE_MS, type TenantSettings } from './settings.ts';
 import type { Plan, Step } from './steps.ts';
 
 export interface PassOptions {
@@ -92,6 +92,15 @@ export class Pass {
   /** The step is done and its intent need not be remembered. */
   forget(intent: string): void {
     this.#changes.set(intent, undefined);
+  }
+
+  /**
+   * The step is done, and what it made may show late. An answer that was long in coming, as to a process that stood
+   * still, has used up the grace in which "not found" is not believed: that begins anew.
+   */
+  done(intent: string): void {
+    const since = Date.parse(this.tenant.status?.requested?.[intent] ?? '');
+    if (this.#options.now() - since > NAMED_GRACE_MS) this.renew(intent);
   }
 
   /** The step was not begun, or definitely had no effect: the journal says again what it said before. */
