@@ -3,6 +3,7 @@
  *
  *   npm run prove                                  100,000 histories, each drawn from its seed
  *   npm run prove -- --seeds 1000 --seed 7         a thousand of them, from seed 7 on
+ *   npm run prove -- --jobs 1                      in so many processes; as many as there are cores, unless told
  *   npm run prove -- --history '{…}'               lives one history again, and tells everything that happens
  *   npm run prove -- faults                        every call of one life meets every fate
  *   npm run prove -- twice --seeds 1000            every history twice: the traces must be equal
@@ -10,18 +11,20 @@
  *   npm run prove -- mutants                       defects that must be found: --only <words of a name>
  *   npm run prove -- hunt --seeds 400              looks for one violation and stops
  */
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { INVARIANTS, type Violation } from '../invariants/invariant.ts';
+import type { Violation } from '../invariants/invariant.ts';
+import { liveOnAllCores } from './cores.ts';
 import { enumerate } from './enumerate.ts';
 import { FOUND } from './found.ts';
-import { drawHistory, grandTour, type Sites } from './generate.ts';
+import { grandTour } from './generate.ts';
 import { describeFault, describeHistory, type History } from './history.ts';
 import { MUTANTS } from './mutants.ts';
 import { hunt } from './mutation.ts';
-import { runHistory, type Verdict } from './run.ts';
+import { runHistory } from './run.ts';
 import { explore } from './scope.ts';
-import { shrink } from './shrink.ts';
+import { eachSeed, type Tally } from './tally.ts';
 import { TRAPS } from './traps.ts';
 
 const { values, positionals } = parseArgs({
@@ -29,6 +32,7 @@ const { values, positionals } = parseArgs({
   options: {
     seeds: { type: 'string', default: '100000' },
     seed: { type: 'string', default: '1' },
+    jobs: { type: 'string', default: String(availableParallelism()) },
     stride: { type: 'string', default: '1' },
     edits: { type: 'string', default: '2' },
     faults: { type: 'string', default: '2' },
@@ -63,42 +67,29 @@ async function main(): Promise<boolean> {
   }
 }
 
-/** The table of call sites that faults are drawn from. */
-async function sitesOfATour(): Promise<Sites> {
-  return (await runHistory(grandTour(1))).calls;
-}
-
-/** Lives the histories of the seeds. `visit` answers whether to go on. */
-async function eachSeed(visit: (history: History, verdict: Verdict) => Promise<boolean>): Promise<number> {
-  const sites = await sitesOfATour();
+/** Lives them all on all cores, telling of every failure when it is found, and now and then how far it is. */
+async function liveAll({
+  twice,
+}: {
+  readonly twice: boolean;
+}): Promise<Tally & { readonly seconds: number }> {
   const startedAt = performance.now();
-  for (let seed = FIRST; seed < FIRST + COUNT; seed += 1) {
-    const history = drawHistory(seed, sites);
-    const goOn = await visit(history, await runHistory(history));
-    // The event loop turns once, so that a promise that nobody caught is heard of.
-    await new Promise((resolve) => setImmediate(resolve));
-    if (!goOn) break;
-  }
-  return (performance.now() - startedAt) / 1_000;
+  let told = 0;
+  const tally = await liveOnAllCores({
+    ...{ first: FIRST, count: COUNT, twice, jobs: Number(values.jobs) },
+    onSlice(slice, all) {
+      for (const line of slice.told) say(line);
+      const tenth = Math.floor((all.histories * 10) / COUNT);
+      if (tenth > told && tenth < 10) say(`${all.histories} lived, ${all.failed.length} with violations`);
+      told = tenth;
+    },
+  });
+  return { ...tally, seconds: (performance.now() - startedAt) / 1_000 };
 }
 
 async function proveHistories(): Promise<boolean> {
-  const failed: number[] = [];
-  const sums = { virtualMs: 0, checks: 0, turns: 0 };
-  const healed: number[] = [];
-  const before = process.cpuUsage();
-  const seconds = await eachSeed(async (history, verdict) => {
-    sums.virtualMs += verdict.figures.virtualMs;
-    sums.checks += verdict.figures.checks;
-    sums.turns += verdict.figures.turns;
-    healed.push(verdict.figures.healedMs ?? Infinity);
-    if (verdict.violations.length > 0) failed.push(history.seed);
-    if (verdict.violations.length > 0) await tell(history, verdict);
-    return true;
-  });
-  const cpu = process.cpuUsage(before);
-  const cpuSeconds = (cpu.user + cpu.system) / 1e6;
-  healed.sort((a, b) => a - b);
+  const { failed, checks, turns, seconds, cpuMs, ...tally } = await liveAll({ twice: false });
+  const healed = tally.healedMs.map((ms) => (ms < 0 ? Infinity : ms)).sort((a, b) => a - b);
   const percentile = (share: number): string =>
     ((healed[Math.floor(share * (healed.length - 1))] ?? 0) / 1_000).toFixed(1);
   say(
@@ -106,9 +97,9 @@ async function proveHistories(): Promise<boolean> {
   );
   say(
     `${COUNT} histories, ${failed.length} with violations${failed.length > 0 ? ` (seeds ${failed.join(', ')})` : ''}, ` +
-      `${sums.checks} checks, ${sums.turns} turns, ${(COUNT / seconds).toFixed(1)} histories a second ` +
-      `(${(COUNT / cpuSeconds).toFixed(1)} for each second of a core), ` +
-      `${Math.round(sums.virtualMs / 1_000 / seconds)} times real time`,
+      `${checks} checks, ${turns} turns, ${(COUNT / seconds).toFixed(1)} histories a second ` +
+      `(${(COUNT / (cpuMs / 1_000)).toFixed(1)} for each second of a core), ` +
+      `${Math.round(tally.virtualMs / 1_000 / seconds)} times real time`,
   );
   return failed.length === 0;
 }
@@ -125,16 +116,10 @@ async function proveFaults(): Promise<boolean> {
 }
 
 async function proveTwice(): Promise<boolean> {
-  let unequal = 0;
-  await eachSeed(async (history, { hash }) => {
-    if ((await runHistory(history)).hash !== hash) {
-      unequal += 1;
-      say(`seed ${history.seed} has two traces`);
-    }
-    return true;
-  });
-  say(`${COUNT} histories lived twice, ${unequal} with unequal traces`);
-  return unequal === 0;
+  const { unequal, failed } = await liveAll({ twice: true });
+  for (const seed of unequal) say(`seed ${seed} has two traces`);
+  say(`${COUNT} histories lived twice, ${unequal.length} with unequal traces`);
+  return unequal.length + failed.length === 0;
 }
 
 async function proveScope(): Promise<boolean> {
@@ -177,7 +162,7 @@ async function findOne(): Promise<boolean> {
 async function seedThatFails(): Promise<string | undefined> {
   let found: string | undefined;
   let lived = 0;
-  await eachSeed(async ({ seed }, { violations: [first] }) => {
+  await eachSeed({ first: FIRST, count: COUNT }, async ({ seed }, { violations: [first] }) => {
     lived += 1;
     if (first !== undefined) found = `${first.invariant} after ${lived} histories (seed ${seed})`;
     return first === undefined;
@@ -214,18 +199,6 @@ async function replay(history: History): Promise<boolean> {
   say(lines.join('\n'));
   for (const { invariant, message } of violations) say(`${invariant}: ${message}`);
   return violations.length === 0;
-}
-
-async function tell(history: History, { violations }: Verdict): Promise<void> {
-  say(`seed ${history.seed} fails:`);
-  for (const { invariant, message } of violations)
-    say(`  ${invariant} (${INVARIANTS[invariant]}): ${message}`);
-  const [first] = violations;
-  if (first === undefined) return;
-  say(`  the shortest history that still breaks ${first.invariant}:`);
-  const shortest = await shrink(history, first.invariant);
-  for (const line of describeHistory(shortest)) say(`    ${line}`);
-  say(`    --history '${JSON.stringify(shortest)}'`);
 }
 
 process.exitCode = (await main()) ? 0 : 1;
