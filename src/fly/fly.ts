@@ -59,7 +59,7 @@ export interface FlyMachines {
   stop(target: MachineTarget, signal: AbortSignal): Promise<void>;
   suspend(target: MachineTarget, signal: AbortSignal): Promise<void>;
   restart(target: MachineTarget, signal: AbortSignal): Promise<void>;
-  /** Destroys with force. A machine that is not there is success. */
+  /** Destroys with force. A machine that is not found is a failure `NotFound`: whoever listed it must look again. */
   destroy(target: MachineTarget, signal: AbortSignal): Promise<void>;
   /**
    * Blocks until the machine is in one of the states, at most `timeoutMs` (60 s is Fly's maximum).

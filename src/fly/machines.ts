@@ -107,6 +107,10 @@ function lifecycleCall(
   };
 }
 
+/**
+ * A 404 is no success here: whoever destroys a machine has just seen it in a list, and one of the two is behind. Until
+ * both agree nobody may rely on its being gone.
+ */
 function destroyCall(target: MachineTarget): Call<void> {
   return {
     operation: 'Machines_delete',
@@ -117,7 +121,6 @@ function destroyCall(target: MachineTarget): Call<void> {
     headers: nonceHeader(target),
     limit: { id: target.machineId },
     decode: nothing,
-    means: { 404: nothing },
   };
 }
 

@@ -264,7 +264,7 @@ describe('machines', () => {
     );
     await fly.machines.destroy(target, signal);
     await reach(target, 'destroyed');
-    await fly.machines.destroy(target, signal);
+    await expect(fly.machines.destroy(target, signal)).rejects.toMatchObject({ reason: 'NotFound' });
     expect(await fly.machines.list(target.app, signal)).toEqual([]);
   });
 

@@ -178,11 +178,14 @@ describe('machines', () => {
     );
   });
 
-  test.each([200, 404])('are destroyed with force; %d is success', async (status) => {
-    const { request } = await exchange({ status, body: { ok: true } }, (f) =>
-      f.machines.destroy(target, signal),
-    );
+  test('are destroyed with force', async () => {
+    const { request } = await exchange({ body: { ok: true } }, (f) => f.machines.destroy(target, signal));
     expect(request).toBe('DELETE /v1/apps/t-1/machines/m1?force=true');
+  });
+
+  test('do not count as destroyed when they are not found', async () => {
+    const { result } = await exchange({ status: 404 }, (f) => failureOf(f.machines.destroy(target, signal)));
+    expect(result).toMatchObject({ reason: 'NotFound', ambiguous: false });
   });
 
   describe('are waited for', () => {

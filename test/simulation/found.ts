@@ -136,4 +136,15 @@ export const FOUND: readonly { readonly name: string; readonly history: History 
       faults: [],
     },
   },
+  {
+    name: 'a machine that is not found when it is to be destroyed, and stands in the list, does not count as gone',
+    history: {
+      ...{ seed: 201_380, latency: 0, quietMs: 0 },
+      acts: [
+        { atMs: 1_797, do: 'create', tenant: 0, spec: { image: IMAGE } },
+        { atMs: 39_676, do: 'undeploy', tenant: 0 },
+      ],
+      faults: [{ site: 'fly.Machines_delete', occurrence: 1, fate: '404' }],
+    },
+  },
 ];
