@@ -12,10 +12,16 @@ import { startEmbeddedPostgres } from '../../src/database/embedded.ts';
 import { prepareCluster } from '../cluster/house.ts';
 import { startCuttableProxy } from './cuttable-proxy.ts';
 import { eventually } from './eventually.ts';
+import type { SimulatedCall } from './operator.ts';
 import { freePort, startDaemon, type Daemon, type Simulator } from './processes.ts';
+import { identityOf, isBy } from './replicas.ts';
 
 export const STORES = ['embedded', 'postgres', 'kubernetes'] as const;
 export type ChaosStore = (typeof STORES)[number];
+
+/** What can happen to a daemon: its death, and a new one in its place; or it stands still for a while. */
+export const STRIKES = ['kill', 'pause'] as const;
+export type Strike = (typeof STRIKES)[number];
 
 /** Something that goes wrong. Returns once it has; daemons are there again by then. */
 export type Incident = () => Promise<void>;
@@ -25,6 +31,8 @@ export interface ChaosHouse {
   awake(): Daemon;
   /** By name; the name is what the result counts them under. */
   readonly incidents: ReadonlyMap<string, Incident>;
+  /** Does it to the daemon that has made this call. */
+  strike(how: Strike, call: SimulatedCall): Promise<void>;
   /** Ends everything but the simulator. */
   stop(): Promise<void>;
 }
@@ -53,18 +61,24 @@ export async function openChaosHouse(options: ChaosHouseOptions): Promise<ChaosH
   const start = (place: (typeof places)[number]): Promise<Daemon> =>
     startDaemon({ ...place, simulatorUrl: simulator.url, env });
   const daemons: Daemon[] = [];
-  for (const place of places) daemons.push(await start(place));
+  const identities: string[] = [];
+  async function place(index: number): Promise<void> {
+    const daemon = await start(places[index]!);
+    daemons[index] = daemon;
+    // The one daemon shares with nobody, and has no name to tell.
+    identities[index] = store === 'embedded' ? 'alone' : await identityOf(daemon);
+  }
+  for (const index of places.keys()) await place(index);
   let asleep: Daemon | undefined;
   const any = (): number => Math.floor(random() * daemons.length);
 
-  async function kill(): Promise<void> {
-    const index = any();
+  async function kill(index = any()): Promise<void> {
     await daemons[index]!.kill();
-    daemons[index] = await start(places[index]!);
+    await place(index);
   }
 
-  async function pause(): Promise<void> {
-    const daemon = daemons[any()]!;
+  async function pause(index = any()): Promise<void> {
+    const daemon = daemons[index]!;
     asleep = daemon;
     daemon.pause();
     await delay(PAUSE_MS.shortest + random() * (PAUSE_MS.longest - PAUSE_MS.shortest));
@@ -74,7 +88,12 @@ export async function openChaosHouse(options: ChaosHouseOptions): Promise<ChaosH
 
   return {
     awake: () => daemons.find((daemon) => daemon !== asleep) ?? daemons[0]!,
-    incidents: new Map([['kill', kill], ['pause', pause], ...ground.incidents]),
+    incidents: new Map([['kill', () => kill()], ['pause', () => pause()], ...ground.incidents]),
+    async strike(how, call) {
+      const index = identities.findIndex((identity) => isBy({ identity })(call));
+      if (index === -1) throw new Error(`nobody here has made the call ${call.operation}`);
+      await { kill, pause }[how](index);
+    },
     async stop() {
       await Promise.all(daemons.map((daemon) => daemon.stop()));
       await ground.stop();
