@@ -8,6 +8,7 @@ import { appName } from '../../src/tenant/names.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
 import { eventually } from './eventually.ts';
 import {
+  callsOf,
   createOperator,
   isSettled,
   persist,
@@ -125,7 +126,12 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     log('all scripts are through; looking at what is left');
     const tenants = await settled(operator);
     const world = await worldOf(simulator.url);
-    const violations = judge({ expectations, tenants, world });
+    const calls = await callsOf(simulator.url);
+    const shown = { 'the tenants': tenants, 'the world of Fly': world, 'the calls of Fly': calls };
+    const leaks = await house.leaks(
+      Object.fromEntries(Object.entries(shown).map(([place, value]) => [place, JSON.stringify(value)])),
+    );
+    const violations = [...judge({ expectations, tenants, world }), ...leaks];
     const deleted = expectations.filter((expectation) => expectation.deleted).length;
     const acceptedRestarts = expectations.reduce((sum, { restarts }) => sum + restarts, 0);
     return { incidents: happened, remaining: tenants.length, deleted, acceptedRestarts, violations };
