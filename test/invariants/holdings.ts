@@ -7,6 +7,7 @@ import { appOf, hostnameOf } from '../../src/reconcilers/tenant/input.ts';
 import { METADATA } from '../../src/reconcilers/tenant/parts/machine-identity.ts';
 import { DATABASE_URL } from '../../src/reconcilers/tenant/parts/secrets.ts';
 import type { TenantSettings } from '../../src/reconcilers/tenant/settings.ts';
+import { machineEnvironment } from '../../src/tenant/environment.ts';
 import { VOLUME_NAME } from '../../src/tenant/names.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
 
@@ -31,12 +32,15 @@ export interface MachineView {
   readonly config: {
     readonly image: string;
     readonly guest: { readonly memory_mb: number };
+    readonly env?: Readonly<Record<string, string>>;
     readonly metadata?: Readonly<Record<string, string>>;
     readonly mounts?: readonly { readonly volume: string }[];
     readonly services?: readonly { readonly autostart?: boolean }[];
   };
   /** Version of the app's secrets that its process was started with. */
   readonly secrets_version: number;
+  /** What happened to it, newest first. */
+  readonly events: readonly { readonly type: string; readonly status: string }[];
 }
 
 export interface VolumeView {
@@ -64,9 +68,12 @@ export interface Holdings {
   readonly machines: readonly {
     readonly image: string | undefined;
     readonly memoryMb: number;
+    readonly env: Readonly<Record<string, string>> | undefined;
     readonly state: string | undefined;
     /** Whether traffic starts it. */
     readonly wakes: boolean;
+    /** What is still to be done with it after its last update. */
+    readonly due: 'start' | 'stop' | 'nothing';
     /** Whether what it mounts is the tenant's volume. */
     readonly mounted: readonly boolean[];
   }[];
@@ -80,18 +87,40 @@ export interface Holdings {
 export function holdings(app: AppView | undefined): Holdings {
   const volumes = liveVolumes(app);
   return {
-    machines: liveMachines(app).map(({ config }) => ({
-      image: config.image.split('@')[1],
-      memoryMb: config.guest.memory_mb,
-      state: config.metadata?.[METADATA.state],
-      wakes: config.services?.some(({ autostart }) => autostart === true) === true,
-      mounted: (config.mounts ?? []).map(({ volume }) => volumes.some(({ id }) => id === volume)),
-    })),
+    machines: liveMachines(app).map((machine) => holdingOf(machine, volumes)),
     volumes: volumes.map(({ name, size_gb: sizeGb }) => ({ name, sizeGb })),
     addresses: (app?.addresses ?? []).map(({ type }) => type).sort(),
     certificates: (app?.certificates ?? []).map(({ hostname }) => hostname).sort(),
     secrets: (app?.secrets.names ?? []).filter((name) => name === DATABASE_URL),
   };
+}
+
+function holdingOf(machine: MachineView, volumes: readonly VolumeView[]): Holdings['machines'][number] {
+  const { config } = machine;
+  return {
+    image: config.image.split('@')[1],
+    memoryMb: config.guest.memory_mb,
+    env: config.env,
+    state: config.metadata?.[METADATA.state],
+    wakes: config.services?.some(({ autostart }) => autostart === true) === true,
+    due: isUnstarted(machine) ? 'start' : isUnstopped(machine) ? 'stop' : 'nothing',
+    mounted: (config.mounts ?? []).map(({ volume }) => volumes.some(({ id }) => id === volume)),
+  };
+}
+
+/**
+ * Its config says that it was to be started (made, resumed, deployed, restarted), and it has not started since. One that
+ * has, and rests now, was put to sleep because nobody used it: that is as it should be.
+ */
+function isUnstarted({ config, events }: MachineView): boolean {
+  if (config.metadata?.[METADATA.wake] !== 'yes') return false;
+  const last = events.find(({ type, status }) => type === 'update' || status === 'started');
+  return last?.status !== 'started';
+}
+
+/** Its config says that it is suspended, and it runs. */
+function isUnstopped({ config, state }: MachineView): boolean {
+  return config.metadata?.[METADATA.state] === 'Suspended' && state === 'started';
 }
 
 /** What Fly should hold: of a tenant of its own this depends on its spec and on nothing else. */
@@ -100,8 +129,10 @@ export function wanted(tenant: Tenant, app: AppView | undefined, settings: Tenan
   const machine = {
     image: spec.image?.split('@')[1] ?? status?.image?.digest,
     memoryMb: spec.memoryMb,
+    env: machineEnvironment(tenant, hostnameOf(tenant, settings)),
     state: spec.state,
     wakes: spec.state === 'Running',
+    due: 'nothing' as const,
     mounted: [true],
   };
   // No machine is made for a tenant that was suspended before it ever had one.
