@@ -74,9 +74,9 @@ export interface Holdings {
     readonly wakes: boolean;
     /** What is still to be done with it after its last update. */
     readonly due: 'start' | 'stop' | 'nothing';
-    /** Whether what it mounts is the tenant's volume. */
-    readonly mounted: readonly boolean[];
   }[];
+  /** Whether what its machine mounts is there; apart from the machine, since it comes of another list. */
+  readonly mounted: readonly boolean[];
   readonly volumes: readonly { readonly name: string; readonly sizeGb: number }[];
   readonly addresses: readonly string[];
   readonly certificates: readonly string[];
@@ -86,8 +86,12 @@ export interface Holdings {
 /** What Fly holds of the tenant now. */
 export function holdings(app: AppView | undefined): Holdings {
   const volumes = liveVolumes(app);
+  const machines = liveMachines(app);
   return {
-    machines: liveMachines(app).map((machine) => holdingOf(machine, volumes)),
+    machines: machines.map(holdingOf),
+    mounted: machines
+      .flatMap(({ config }) => config.mounts ?? [])
+      .map(({ volume }) => volumes.some(({ id }) => id === volume)),
     volumes: volumes.map(({ name, size_gb: sizeGb }) => ({ name, sizeGb })),
     addresses: (app?.addresses ?? []).map(({ type }) => type).sort(),
     certificates: (app?.certificates ?? []).map(({ hostname }) => hostname).sort(),
@@ -95,7 +99,7 @@ export function holdings(app: AppView | undefined): Holdings {
   };
 }
 
-function holdingOf(machine: MachineView, volumes: readonly VolumeView[]): Holdings['machines'][number] {
+function holdingOf(machine: MachineView): Holdings['machines'][number] {
   const { config } = machine;
   return {
     image: config.image.split('@')[1],
@@ -104,7 +108,6 @@ function holdingOf(machine: MachineView, volumes: readonly VolumeView[]): Holdin
     state: config.metadata?.[METADATA.state],
     wakes: config.services?.some(({ autostart }) => autostart === true) === true,
     due: isUnstarted(machine) ? 'start' : isUnstopped(machine) ? 'stop' : 'nothing',
-    mounted: (config.mounts ?? []).map(({ volume }) => volumes.some(({ id }) => id === volume)),
   };
 }
 
@@ -133,7 +136,6 @@ export function wanted(tenant: Tenant, app: AppView | undefined, settings: Tenan
     state: spec.state,
     wakes: spec.state === 'Running',
     due: 'nothing' as const,
-    mounted: [true],
   };
   // No machine is made for a tenant that was suspended before it ever had one.
   const none = spec.image === undefined || (spec.state === 'Suspended' && liveMachines(app).length === 0);
@@ -143,6 +145,7 @@ export function wanted(tenant: Tenant, app: AppView | undefined, settings: Tenan
   const foreign = adopted ? (app?.certificates ?? []).map(({ hostname }) => hostname) : [];
   return {
     machines: none ? [] : [machine],
+    mounted: none ? [] : [true],
     volumes: [{ name: kept?.name ?? VOLUME_NAME, sizeGb: Math.max(kept?.size_gb ?? 0, spec.volumeGb) }],
     addresses: ['shared_v4', 'v6'],
     certificates: [...new Set([hostnameOf(tenant, settings), ...spec.hostnames, ...foreign])].sort(),
@@ -165,13 +168,23 @@ export function mayAppearRight(
   states: readonly (AppView | undefined)[],
   settings: TenantSettings,
 ): boolean {
-  let wrong: readonly (keyof Holdings)[] | undefined;
+  let wrong: readonly string[] | undefined;
   for (const app of states) {
-    const here = differing(holdings(app), wanted(tenant, app, settings));
-    wrong = wrong?.filter((key) => here.includes(key)) ?? here;
+    const here = wrongs(holdings(app), wanted(tenant, app, settings));
+    wrong = wrong?.filter((one) => here.includes(one)) ?? here;
     if (wrong.length === 0) return true;
   }
   return false;
+}
+
+/** What is not as it should be, each hostname by itself: some may have been seen before somebody took others away. */
+function wrongs(has: Holdings, should: Holdings): string[] {
+  return differing(has, should).flatMap((key) => {
+    if (key !== 'certificates') return key;
+    const surplus = has[key].filter((hostname) => !should[key].includes(hostname));
+    const missing = should[key].filter((hostname) => !has[key].includes(hostname));
+    return [...surplus, ...missing].map((hostname) => `${key} ${hostname}`);
+  });
 }
 
 function differing(has: Holdings, should: Holdings): (keyof Holdings)[] {

@@ -11,7 +11,7 @@ import { runHistory } from '../simulation/run.ts';
 import type { Stage } from '../simulation/stage.ts';
 import { DIGEST, IMAGE, makeTenant, UID } from '../reconcilers/tenant/model.ts';
 import type { AppView, MachineView } from './holdings.ts';
-import { isMiscounted, mayRepeat, type Made } from './maker.ts';
+import { count, mayRepeat, type Count, type Made } from './maker.ts';
 import { createVerdicts, INVARIANTS, type InvariantId, type Violation } from './invariant.ts';
 import { createSafety, type Safety } from './safety.ts';
 
@@ -433,13 +433,15 @@ describe('what is made twice', () => {
   });
 });
 
-describe('a call that is refused because there were too many', () => {
-  it('is excused by calls of others, late ones, and clocks that jumped, in the seconds before and no longer', () => {
-    const last = made({ atMs: 10_000 });
-    expect(isMiscounted([made({ atMs: 9_000 }), last], last)).toBe(false);
-    for (const odd of [{ process: 'daemon-2' }, { late: true }, { skewMs: 1_000 }]) {
-      expect(isMiscounted([made({ atMs: 9_000, ...odd }), last], last)).toBe(true);
-      expect(isMiscounted([made({ atMs: 4_000, ...odd }), last], last)).toBe(false);
-    }
+describe('who counts calls', () => {
+  const odd = [{ process: 'daemon-2' }, { late: true }, { skewMs: 1_000 }];
+
+  it.each(odd)('has lost count of them after one such as %o, until the bucket is full again', (change) => {
+    const steady = (from: number): Made[] => [from, from + 1_000, from + 2_000].map((atMs) => made({ atMs }));
+    const after = (calls: readonly Made[]): boolean =>
+      calls.reduce<Count | undefined>(count, undefined)?.lost === true;
+    expect(after(steady(0))).toBe(false);
+    expect(after([made({ atMs: 0, ...change }), ...steady(1_000)])).toBe(true);
+    expect(after([made({ atMs: 0, ...change }), ...steady(6_000)])).toBe(false);
   });
 });

@@ -43,14 +43,19 @@ export function mayRepeat(one: Made, other: Made, lagMs: number): boolean {
   return first.atMs + lagMs >= second.sinceMs && isUnknowable(first, second);
 }
 
-/** In this time every bucket of calls is full again. */
-const FORGOTTEN_MS = 5_000;
+/** After so long without a call every bucket is full again. */
+const FULL_AFTER_MS = 5_000;
 
-/** Whether whoever counts calls could not count these: they were made by others, came late, or on a clock that jumped. */
-export function isMiscounted(calls: readonly Made[], last: Made): boolean {
-  return calls.some(
-    (call) =>
-      call.atMs >= last.atMs - FORGOTTEN_MS &&
-      (call.late || call.process !== last.process || call.skewMs !== last.skewMs),
-  );
+/** What is known of calls that Fly counts together. */
+export interface Count {
+  readonly last: Made;
+  /** Since the bucket was last full, its user has lost count: others called too, or a call came late, or a clock jumped. */
+  readonly lost: boolean;
+}
+
+/** One more has arrived. */
+export function count(before: Count | undefined, last: Made): Count {
+  if (before === undefined || last.atMs - before.last.atMs > FULL_AFTER_MS) return { last, lost: last.late };
+  const other = before.last.process !== last.process || before.last.skewMs !== last.skewMs;
+  return { last, lost: before.lost || last.late || other };
 }

@@ -5,7 +5,7 @@
 import { appName } from '../../src/tenant/names.ts';
 import type { Write } from '../invariants/destruction.ts';
 import { createVerdicts, type Verdicts } from '../invariants/invariant.ts';
-import { isMiscounted, type Made } from '../invariants/maker.ts';
+import { count, type Count } from '../invariants/maker.ts';
 import { createSafety, type Safety } from '../invariants/safety.ts';
 import { SETTINGS } from './daemon.ts';
 import type { FlyCall } from './fly-http.ts';
@@ -36,8 +36,6 @@ export interface Onlooker {
   afterTurn(): void;
 }
 
-/** More calls of one kind than Fly takes in the time in which it forgets them. */
-const MOST_COUNTED = 64;
 /** So far behind are the simulated Fly's lists at its usual latency (`src/simulator/latency.ts`). */
 const LIST_LAG_MS = 2_000;
 
@@ -50,7 +48,7 @@ export function raiseCurtain(
   const verdicts = createVerdicts();
   const stir: Stage['stir'] = { changed: true, commits: 0, writes: 0, made: {} };
   const touched = new Set<string>();
-  const arrived = new Map<string, Made[]>();
+  const arrived = new Map<string, Count>();
   const kernel = createKernel({ seed, onTurn: look });
   const trace = createTrace({ now: () => kernel.now(), keep });
   const safety = createSafety({
@@ -74,12 +72,12 @@ export function raiseCurtain(
     }
   }
 
-  /** What arrived at Fly of those that are counted together, this call among them. */
-  function counted({ operation, path, made }: FlyCall): readonly Made[] {
+  /** S13: a call of one who has not lost count is not refused for their number. */
+  function checkRefusal({ operation, path, made, status }: FlyCall): void {
     const id = `${operation} ${path.split('/')[3] ?? ''}`;
-    const calls = [...(arrived.get(id) ?? []), made].slice(-MOST_COUNTED);
-    arrived.set(id, calls);
-    return calls;
+    const counted = count(arrived.get(id), made);
+    arrived.set(id, counted);
+    verdicts.check('S13', status !== 429 || counted.lost, () => `${operation} was refused`);
   }
 
   const scene = createScene({
@@ -101,9 +99,7 @@ export function raiseCurtain(
     },
     onFlyCall(call) {
       trace.add(`${call.operation} -> ${call.status ?? 'nothing'}`);
-      const calls = counted(call);
-      const refused = call.status === 429 && !isMiscounted(calls, call.made);
-      verdicts.check('S13', !refused, () => `${call.operation} was refused`);
+      checkRefusal(call);
       if (!call.isWrite) return;
       stir.writes += 1;
       if (call.applied) stir.made[call.operation] = (stir.made[call.operation] ?? 0) + 1;
