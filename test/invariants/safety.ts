@@ -219,15 +219,12 @@ export function createSafety(options: SafetyOptions): Safety {
     appChanged(name, app) {
       const known = byApp.get(name);
       if (known === undefined) return;
-      const written = known.written?.atMs === options.now() ? known.written : undefined;
+      const { written } = known;
+      const endedBy = written?.late === false && written.atMs === options.now() ? written.process : undefined;
       if (known.app !== undefined)
         known.before = [
           ...known.before.filter(({ untilMs }) => untilMs >= options.now() - LONGEST_PASS_MS),
-          {
-            app: known.app,
-            untilMs: options.now(),
-            endedBy: written?.late === false ? written.process : undefined,
-          },
+          { app: known.app, untilMs: options.now(), endedBy },
         ];
       known.app = app;
       if (app === undefined) return;
