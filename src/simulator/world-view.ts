@@ -20,6 +20,7 @@ function machineSummary(moment: Moment, machine: MachineRecord): Record<string, 
     cordoned: face.cordoned,
     lease: heldLease(moment, machine) !== null,
     secrets_version: machine.secretsVersion,
+    events: face.events,
     versions: machine.versions.map(({ version }) => version),
     transitions: machine.drawn,
   };

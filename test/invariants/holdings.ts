@@ -7,6 +7,7 @@ import { appOf, hostnameOf } from '../../src/reconcilers/tenant/input.ts';
 import { METADATA } from '../../src/reconcilers/tenant/parts/machine-identity.ts';
 import { DATABASE_URL } from '../../src/reconcilers/tenant/parts/secrets.ts';
 import type { TenantSettings } from '../../src/reconcilers/tenant/settings.ts';
+import { machineEnvironment } from '../../src/tenant/environment.ts';
 import { VOLUME_NAME } from '../../src/tenant/names.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
 
@@ -31,12 +32,15 @@ export interface MachineView {
   readonly config: {
     readonly image: string;
     readonly guest: { readonly memory_mb: number };
+    readonly env?: Readonly<Record<string, string>>;
     readonly metadata?: Readonly<Record<string, string>>;
     readonly mounts?: readonly { readonly volume: string }[];
     readonly services?: readonly { readonly autostart?: boolean }[];
   };
   /** Version of the app's secrets that its process was started with. */
   readonly secrets_version: number;
+  /** What happened to it, newest first. */
+  readonly events: readonly { readonly type: string; readonly status: string }[];
 }
 
 export interface VolumeView {
@@ -64,12 +68,15 @@ export interface Holdings {
   readonly machines: readonly {
     readonly image: string | undefined;
     readonly memoryMb: number;
+    readonly env: Readonly<Record<string, string>> | undefined;
     readonly state: string | undefined;
     /** Whether traffic starts it. */
     readonly wakes: boolean;
-    /** Whether what it mounts is the tenant's volume. */
-    readonly mounted: readonly boolean[];
+    /** What is still to be done with it after its last update. */
+    readonly due: 'start' | 'stop' | 'nothing';
   }[];
+  /** Whether what its machine mounts is there; apart from the machine, since it comes of another list. */
+  readonly mounted: readonly boolean[];
   readonly volumes: readonly { readonly name: string; readonly sizeGb: number }[];
   readonly addresses: readonly string[];
   readonly certificates: readonly string[];
@@ -79,19 +86,44 @@ export interface Holdings {
 /** What Fly holds of the tenant now. */
 export function holdings(app: AppView | undefined): Holdings {
   const volumes = liveVolumes(app);
+  const machines = liveMachines(app);
   return {
-    machines: liveMachines(app).map(({ config }) => ({
-      image: config.image.split('@')[1],
-      memoryMb: config.guest.memory_mb,
-      state: config.metadata?.[METADATA.state],
-      wakes: config.services?.some(({ autostart }) => autostart === true) === true,
-      mounted: (config.mounts ?? []).map(({ volume }) => volumes.some(({ id }) => id === volume)),
-    })),
+    machines: machines.map(holdingOf),
+    mounted: machines
+      .flatMap(({ config }) => config.mounts ?? [])
+      .map(({ volume }) => volumes.some(({ id }) => id === volume)),
     volumes: volumes.map(({ name, size_gb: sizeGb }) => ({ name, sizeGb })),
     addresses: (app?.addresses ?? []).map(({ type }) => type).sort(),
     certificates: (app?.certificates ?? []).map(({ hostname }) => hostname).sort(),
     secrets: (app?.secrets.names ?? []).filter((name) => name === DATABASE_URL),
   };
+}
+
+function holdingOf(machine: MachineView): Holdings['machines'][number] {
+  const { config } = machine;
+  return {
+    image: config.image.split('@')[1],
+    memoryMb: config.guest.memory_mb,
+    env: config.env,
+    state: config.metadata?.[METADATA.state],
+    wakes: config.services?.some(({ autostart }) => autostart === true) === true,
+    due: isUnstarted(machine) ? 'start' : isUnstopped(machine) ? 'stop' : 'nothing',
+  };
+}
+
+/**
+ * Its config says that it was to be started (made, resumed, deployed, restarted), and it has not started since. One that
+ * has, and rests now, was put to sleep because nobody used it: that is as it should be.
+ */
+function isUnstarted({ config, events }: MachineView): boolean {
+  if (config.metadata?.[METADATA.wake] !== 'yes') return false;
+  const last = events.find(({ type, status }) => type === 'update' || status === 'started');
+  return last?.status !== 'started';
+}
+
+/** Its config says that it is suspended, and it runs. */
+function isUnstopped({ config, state }: MachineView): boolean {
+  return config.metadata?.[METADATA.state] === 'Suspended' && state === 'started';
 }
 
 /** What Fly should hold: of a tenant of its own this depends on its spec and on nothing else. */
@@ -100,9 +132,10 @@ export function wanted(tenant: Tenant, app: AppView | undefined, settings: Tenan
   const machine = {
     image: spec.image?.split('@')[1] ?? status?.image?.digest,
     memoryMb: spec.memoryMb,
+    env: machineEnvironment(tenant, hostnameOf(tenant, settings)),
     state: spec.state,
     wakes: spec.state === 'Running',
-    mounted: [true],
+    due: 'nothing' as const,
   };
   // No machine is made for a tenant that was suspended before it ever had one.
   const none = spec.image === undefined || (spec.state === 'Suspended' && liveMachines(app).length === 0);
@@ -112,6 +145,7 @@ export function wanted(tenant: Tenant, app: AppView | undefined, settings: Tenan
   const foreign = adopted ? (app?.certificates ?? []).map(({ hostname }) => hostname) : [];
   return {
     machines: none ? [] : [machine],
+    mounted: none ? [] : [true],
     volumes: [{ name: kept?.name ?? VOLUME_NAME, sizeGb: Math.max(kept?.size_gb ?? 0, spec.volumeGb) }],
     addresses: ['shared_v4', 'v6'],
     certificates: [...new Set([hostnameOf(tenant, settings), ...spec.hostnames, ...foreign])].sort(),
@@ -134,13 +168,23 @@ export function mayAppearRight(
   states: readonly (AppView | undefined)[],
   settings: TenantSettings,
 ): boolean {
-  let wrong: readonly (keyof Holdings)[] | undefined;
+  let wrong: readonly string[] | undefined;
   for (const app of states) {
-    const here = differing(holdings(app), wanted(tenant, app, settings));
-    wrong = wrong?.filter((key) => here.includes(key)) ?? here;
+    const here = wrongs(holdings(app), wanted(tenant, app, settings));
+    wrong = wrong?.filter((one) => here.includes(one)) ?? here;
     if (wrong.length === 0) return true;
   }
   return false;
+}
+
+/** What is not as it should be, each hostname by itself: some may have been seen before somebody took others away. */
+function wrongs(has: Holdings, should: Holdings): string[] {
+  return differing(has, should).flatMap((key) => {
+    if (key !== 'certificates') return key;
+    const surplus = has[key].filter((hostname) => !should[key].includes(hostname));
+    const missing = should[key].filter((hostname) => !has[key].includes(hostname));
+    return [...surplus, ...missing].map((hostname) => `${key} ${hostname}`);
+  });
 }
 
 function differing(has: Holdings, should: Holdings): (keyof Holdings)[] {

@@ -15,7 +15,7 @@ export const INVARIANTS = {
   S9: 'a status never runs ahead of its spec nor backwards, and Ready was true when it was said',
   S10: 'lastTransitionTime changes when, and only when, the condition flips',
   S11: 'no secret is ever in a status, an event or a log line',
-  S13: 'no call is refused because there were too many, unless a daemon had died',
+  S13: 'no call is refused because there were too many, unless whoever made it could not count them',
   S14: 'every spec that was accepted is acted on, or a newer one is',
   E1: 'once nothing changes or fails any more, Fly is soon as the specs want it',
   E2: 'only what a person must mend stalls a tenant',

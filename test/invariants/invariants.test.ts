@@ -1,14 +1,17 @@
 /** Every invariant can fail: one case for each breaks it, and nothing else. */
 import { describe, expect, it } from 'vitest';
-import type { TenantStatus } from '../../src/tenant/schema.ts';
+import { METADATA } from '../../src/reconcilers/tenant/parts/machine-identity.ts';
+import { machineEnvironment } from '../../src/tenant/environment.ts';
+import type { TenantSpec, TenantStatus } from '../../src/tenant/schema.ts';
 import { PAUSED } from '../../src/tenant/annotations.ts';
-import { appName, FINALIZER, VOLUME_NAME } from '../../src/tenant/names.ts';
+import { appName, FINALIZER, hostname, VOLUME_NAME } from '../../src/tenant/names.ts';
 import { shortLife } from '../simulation/generate.ts';
 import type { Act } from '../simulation/history.ts';
 import { runHistory } from '../simulation/run.ts';
 import type { Stage } from '../simulation/stage.ts';
-import { makeTenant, UID } from '../reconcilers/tenant/model.ts';
+import { DIGEST, IMAGE, makeTenant, UID } from '../reconcilers/tenant/model.ts';
 import type { AppView, MachineView } from './holdings.ts';
+import { count, mayRepeat, type Count, type Made } from './maker.ts';
 import { createVerdicts, INVARIANTS, type InvariantId, type Violation } from './invariant.ts';
 import { createSafety, type Safety } from './safety.ts';
 
@@ -26,8 +29,10 @@ interface World {
   readonly tenant: ReturnType<typeof makeTenant>;
   /** Lets time pass. */
   pass(ms: number): void;
+  /** A person wants something else. */
+  edit(spec: Partial<TenantSpec>): void;
   /** The tenant with another status, committed. */
-  report(status: TenantStatus): void;
+  report(status: TenantStatus, maker?: Made): void;
   violations(): readonly Violation[];
 }
 
@@ -41,31 +46,45 @@ function watched(spec: Record<string, unknown> = {}, metadata: Record<string, un
     now: () => now,
     secrets: () => [SECRET],
     leftElsewhere: () => [],
-    mayRepeat: () => false,
-    lagMs: () => 0,
-    mayLag: false,
+    listLagMs: 0,
   });
-  const made = makeTenant(spec);
-  const tenant = { ...made, metadata: { ...made.metadata, finalizers: [FINALIZER], ...metadata } };
+  const usual = makeTenant(spec);
+  const tenant = { ...usual, metadata: { ...usual.metadata, finalizers: [FINALIZER], ...metadata } };
   let current = tenant;
   safety.committed({ type: 'ADDED', before: undefined, tenant, events: [] });
   return {
     safety,
     tenant,
     pass: (ms) => void (now += ms),
-    report(status) {
-      const next = { ...current, status };
+    edit(spec) {
+      const { metadata } = current;
+      const next = {
+        ...current,
+        metadata: { ...metadata, generation: metadata.generation + 1 },
+        spec: { ...current.spec, ...spec },
+      };
       safety.committed({ type: 'MODIFIED', before: current, tenant: next, events: [] });
+      current = next;
+    },
+    report(status, maker = made()) {
+      const next = { ...current, status };
+      safety.committed({ type: 'MODIFIED', before: current, tenant: next, events: [] }, maker);
       current = next;
     },
     violations: () => verdicts.violations,
   };
 }
 
+/** A call of the one daemon there is, which looked at once and took no time. */
+function made(change: Partial<Made> = {}): Made {
+  const instant = { beganMs: 0, sinceMs: 0, atMs: 0 };
+  return { process: 'daemon-1', ...instant, skewMs: 0, awakeSinceMs: 0, late: false, ...change };
+}
+
 function machine(id: string, volume: string, change: Partial<MachineView> = {}): MachineView {
   const config = { image: 'i', guest: { memory_mb: 512 }, mounts: [{ volume }] };
   const made = { id, name: APP, state: 'started', host: 'h', instance_id: 'v1', versions: ['v1'], config };
-  return { ...made, secrets_version: 1, ...change };
+  return { ...made, secrets_version: 1, events: [], ...change };
 }
 
 function app(change: Partial<AppView>): AppView {
@@ -85,6 +104,41 @@ const READY = {
   lastTransitionTime: '2026-01-01T00:00:00Z',
   observedGeneration: 1,
 } as const;
+
+const IMAGE_BY_DIGEST = { image: `${IMAGE}@${DIGEST}` };
+const RUNNING: TenantStatus = { observedGeneration: 1, conditions: [READY] };
+const START = { type: 'start', status: 'started' };
+const UPDATE = { type: 'update', status: 'replacing' };
+const CONFIG: MachineView['config'] = {
+  image: `i@${DIGEST}`,
+  guest: { memory_mb: 512 },
+  env: machineEnvironment(makeTenant(), hostname(UID, settings.subdomainSuffix)),
+  mounts: [{ volume: 'v1' }],
+  metadata: { [METADATA.state]: 'Running', [METADATA.wake]: 'yes' },
+  services: [{ autostart: true }],
+};
+const SUSPENDED: Partial<MachineView['config']> = {
+  metadata: { [METADATA.state]: 'Suspended', [METADATA.wake]: 'no' },
+  services: [{ autostart: false }],
+};
+
+/** What Fly should hold of the usual tenant, but for its machine's `change`. */
+function asWanted(change: Partial<MachineView> = {}): AppView {
+  return app({
+    machines: [machine('m1', 'v1', { config: CONFIG, events: [START, UPDATE], ...change })],
+    volumes: [volume('v1')],
+    addresses: ['shared_v4', 'v6'].map((type) => ({ ip: type, type })),
+    certificates: [{ hostname: hostname(UID, settings.subdomainSuffix) }],
+    secrets: { version: 1, names: ['DATABASE_URL'] },
+  });
+}
+
+/** Ready is said of the tenant, whose machine is not quite as it should be. */
+function reportOf(world: World, change: Partial<MachineView>): World {
+  world.safety.appChanged(APP, asWanted(change));
+  world.report(RUNNING);
+  return world;
+}
 
 /** What goes wrong, for each invariant that is judged step by step. */
 const STEPS: readonly (readonly [InvariantId, () => World])[] = [
@@ -108,12 +162,18 @@ const STEPS: readonly (readonly [InvariantId, () => World])[] = [
     () =>
       happening(({ safety }) => safety.appChanged(APP, app({ volumes: [{ ...volume('v'), name: 'x' }] }))),
   ],
-  ['S4', () => happening(({ safety }) => safety.wrote({ operation: 'Apps_delete', app: APP, target: APP }))],
+  [
+    'S4',
+    () =>
+      happening(({ safety }) =>
+        safety.wrote({ operation: 'Apps_delete', app: APP, target: APP, made: made() }),
+      ),
+  ],
   [
     'S5',
     () => {
       const world = watched({ deletionPolicy: 'Orphan' }, { deletionTimestamp: '2026-01-01T00:00:00Z' });
-      world.safety.wrote({ operation: 'Machines_delete', app: APP, target: 'm1' });
+      world.safety.wrote({ operation: 'Machines_delete', app: APP, target: 'm1', made: made() });
       return world;
     },
   ],
@@ -122,7 +182,7 @@ const STEPS: readonly (readonly [InvariantId, () => World])[] = [
     () => {
       const world = watched({}, { annotations: { [PAUSED]: 'true' } });
       world.pass(20_000);
-      world.safety.began({ app: APP, epoch: undefined });
+      world.safety.began({ app: APP, epoch: undefined, maker: made() });
       return world;
     },
   ],
@@ -130,7 +190,7 @@ const STEPS: readonly (readonly [InvariantId, () => World])[] = [
     'S7',
     () =>
       happening(({ safety }) => {
-        for (const epoch of [1, 2, 1]) safety.began({ app: APP, epoch });
+        for (const epoch of [1, 2, 1]) safety.began({ app: APP, epoch, maker: made() });
       }),
   ],
   [
@@ -148,8 +208,52 @@ const STEPS: readonly (readonly [InvariantId, () => World])[] = [
       return world;
     },
   ],
+  [
+    'S4',
+    () => {
+      // It was wanted once, and not any more when the pass began that does it.
+      const world = watched({ image: undefined });
+      world.edit({ image: IMAGE });
+      world.pass(1_000);
+      const late = made({ sinceMs: 1_000 });
+      world.safety.wrote({ operation: 'Machines_delete', app: APP, target: 'm1', made: late });
+      return world;
+    },
+  ],
+  [
+    'S6',
+    () => {
+      // Whoever has stood still, long before.
+      const world = watched({}, { annotations: { [PAUSED]: 'true' } });
+      world.pass(20_000);
+      world.safety.began({ app: APP, epoch: undefined, maker: made({ awakeSinceMs: 9_000 }) });
+      return world;
+    },
+  ],
   ['S9', () => happening((world) => world.report({ observedGeneration: 2 }))],
   ['S9', () => happening((world) => world.report({ observedGeneration: 1, conditions: [READY] }))],
+  [
+    'S9',
+    () => {
+      // It was as it should be, and is not any more when that is said.
+      const world = watched(IMAGE_BY_DIGEST);
+      world.safety.appChanged(APP, asWanted());
+      world.pass(1_000);
+      world.safety.appChanged(APP, { ...asWanted(), machines: [] });
+      world.pass(1_000);
+      world.report(RUNNING, made({ sinceMs: 1_500 }));
+      return world;
+    },
+  ],
+  ['S9', () => reportOf(watched(IMAGE_BY_DIGEST), { events: [UPDATE, START] })],
+  [
+    'S9',
+    () => {
+      const world = watched({ ...IMAGE_BY_DIGEST, state: 'Suspended' });
+      return reportOf(world, { config: { ...CONFIG, ...SUSPENDED } });
+    },
+  ],
+  ['S9', () => reportOf(watched(IMAGE_BY_DIGEST), { config: { ...CONFIG, env: { OLD: 'yes' } } })],
   [
     'S10',
     () =>
@@ -159,13 +263,31 @@ const STEPS: readonly (readonly [InvariantId, () => World])[] = [
         world.report({ conditions: [{ ...condition, lastTransitionTime: '2026-01-02T00:00:00Z' }] });
       }),
   ],
+  [
+    'S10',
+    () =>
+      happening((world) => {
+        world.report({ conditions: [{ ...READY, status: 'False' }] });
+        world.pass(5_000);
+        world.report({ conditions: [{ ...READY, status: 'Unknown' }] });
+      }),
+  ],
   ['S11', () => happening((world) => world.report({ hostname: SECRET }))],
   [
     'ONCE',
     () =>
       happening(({ safety }) => {
         safety.appChanged(APP, app({ volumes: [volume('v1')] }));
-        safety.wrote({ operation: 'Volumes_create', app: APP, target: APP });
+        safety.wrote({ operation: 'Volumes_create', app: APP, target: APP, made: made() });
+      }),
+  ],
+  [
+    'ONCE',
+    () =>
+      happening(({ safety }) => {
+        safety.appChanged(APP, app({ addresses: [{ ip: '::1', type: 'v6' }] }));
+        const operation = 'App_IPAssignments_create';
+        safety.wrote({ operation, app: APP, target: 'v6', made: made() });
       }),
   ],
 ];
@@ -252,6 +374,22 @@ describe('an invariant', () => {
     expect(violations.map(({ invariant }) => invariant)).toEqual([id]);
   });
 
+  it('holds of a tenant that is as it should be when that is said, or was when it was looked at', () => {
+    const [running, idle, gone] = [
+      watched(IMAGE_BY_DIGEST),
+      watched(IMAGE_BY_DIGEST),
+      watched(IMAGE_BY_DIGEST),
+    ];
+    expect(reportOf(running, {}).violations()).toEqual([]);
+    // Fly's proxy has put it to sleep.
+    expect(reportOf(idle, { state: 'suspended' }).violations()).toEqual([]);
+    gone.safety.appChanged(APP, asWanted());
+    gone.pass(1_000);
+    gone.safety.appChanged(APP, undefined);
+    gone.report(RUNNING, made({ sinceMs: 500 }));
+    expect(gone.violations()).toEqual([]);
+  });
+
   it.each(LIVES)('can fail in a whole history: $id', async ({ id, tamper, ...change }) => {
     const { violations } = await runHistory({ ...LIFE, ...change }, tamper === undefined ? {} : { tamper });
     expect(violations[0]?.invariant).toBe(id);
@@ -260,5 +398,50 @@ describe('an invariant', () => {
   it('is shown to fail above, whichever it is', () => {
     const shown = new Set([...STEPS.map(([id]) => id), ...LIVES.map(({ id }) => id)]);
     expect([...shown].sort()).toEqual(Object.keys(INVARIANTS).sort());
+  });
+});
+
+describe('what is made twice', () => {
+  const LAG_MS = 2_000;
+  const call = made({ beganMs: 10_000, sinceMs: 9_000, atMs: 50_000, late: true });
+  const other = { process: 'daemon-2', beganMs: 40_000, sinceMs: 39_000, atMs: 41_000, late: false };
+
+  it('is excused when the first call came late, and another process made the second', () => {
+    expect(mayRepeat(call, made(other), LAG_MS)).toBe(true);
+    expect(mayRepeat(made(other), call, LAG_MS)).toBe(true);
+  });
+
+  it.each([
+    ['the same process made both', call, { ...other, process: call.process }],
+    ['it came in time', { ...call, late: false }, other],
+    ['it had shown before the second one looked', { ...call, atMs: 36_999 }, other],
+    ['the second one came late itself', { ...call, late: false }, { ...other, late: true }],
+    [
+      'the clock is ahead by no more than a grace can spare',
+      { ...call, late: false },
+      { ...other, skewMs: 2_000 },
+    ],
+  ])('is not excused when %s', (_, first, second) => {
+    expect(mayRepeat(first, made(second), LAG_MS)).toBe(false);
+  });
+
+  it('is excused by a clock ahead of the one by which the first call was written down', () => {
+    const inTime = { ...call, late: false };
+    expect(mayRepeat(inTime, made({ ...other, skewMs: 3_600_000 }), LAG_MS)).toBe(true);
+    expect(mayRepeat({ ...inTime, skewMs: -3_600_000 }, made(other), LAG_MS)).toBe(true);
+    expect(mayRepeat({ ...inTime, skewMs: 3_600_000 }, made(other), LAG_MS)).toBe(false);
+  });
+});
+
+describe('who counts calls', () => {
+  const odd = [{ process: 'daemon-2' }, { late: true }, { skewMs: 1_000 }];
+
+  it.each(odd)('has lost count of them after one such as %o, until the bucket is full again', (change) => {
+    const steady = (from: number): Made[] => [from, from + 1_000, from + 2_000].map((atMs) => made({ atMs }));
+    const after = (calls: readonly Made[]): boolean =>
+      calls.reduce<Count | undefined>(count, undefined)?.lost === true;
+    expect(after(steady(0))).toBe(false);
+    expect(after([made({ atMs: 0, ...change }), ...steady(1_000)])).toBe(true);
+    expect(after([made({ atMs: 0, ...change }), ...steady(6_000)])).toBe(false);
   });
 });

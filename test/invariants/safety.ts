@@ -12,31 +12,35 @@ import type { Tenant } from '../../src/tenant/schema.ts';
 import { DESTRUCTIVE, type Write } from './destruction.ts';
 import { differences, liveMachines, liveVolumes, mayAppearRight, type AppView } from './holdings.ts';
 import type { Verdicts } from './invariant.ts';
+import { isUnknowable, mayRepeat, type Made, type Maker } from './maker.ts';
 import { checkTold, checkTransition } from './status.ts';
-
-/**
- * A destruction is justified by any spec that was current so recently: a pass may take two minutes, and its last
- * call may be under way for some seconds more.
- */
-const JUSTIFIED_MS = 180_000;
 
 /** After so long every daemon knows that a tenant is paused, also one that has to poll the store for it. */
 const PAUSE_KNOWN_MS = 10_000;
 
 export interface Safety {
-  /** The store has committed; `secrets` are those that must not be told. */
-  committed(change: {
-    readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
-    readonly before: Tenant | undefined;
-    readonly tenant: Tenant;
-    readonly events: readonly unknown[];
-  }): void;
+  /** The store has committed what a daemon wrote, or a person, when there is no maker. */
+  committed(
+    change: {
+      readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
+      readonly before: Tenant | undefined;
+      readonly tenant: Tenant;
+      readonly events: readonly unknown[];
+    },
+    maker?: Maker,
+  ): void;
   /** The app is another one than before; undefined: it is gone. */
   appChanged(name: string, app: AppView | undefined): void;
   /** A write leaves a daemon. `epoch`: of the holding of the tenant's shard under which it is made. */
-  began(write: { readonly app: string; readonly epoch: number | undefined }): void;
+  began(write: {
+    readonly app: string;
+    readonly epoch: number | undefined;
+    readonly maker: Pick<Maker, 'awakeSinceMs'>;
+  }): void;
   /** To be told before the effect shows in {@link appChanged}. */
   wrote(write: Write): void;
+  /** Whether the app may be there after its tenant was let go: whoever let go could not know that it would come. */
+  mayBeLeft(app: string): boolean;
 }
 
 export interface SafetyOptions {
@@ -47,12 +51,8 @@ export interface SafetyOptions {
   readonly secrets: () => Iterable<string>;
   /** What of the tenant is left outside of Fly, in words. */
   readonly leftElsewhere: (uid: string) => readonly string[];
-  /** Whether a call may have come so late, and its maker know so little of it, that it was rightly made again. */
-  readonly mayRepeat: () => boolean;
-  /** What a daemon says of Fly now may be so old, in milliseconds. */
-  readonly lagMs: () => number;
-  /** Whether a daemon was held up, so that it knows of things later than others. */
-  readonly mayLag: boolean;
+  /** So far behind are Fly's lists. */
+  readonly listLagMs: number;
 }
 
 interface Known {
@@ -60,10 +60,14 @@ interface Known {
   /** Everything that was ever wanted, oldest first. */
   readonly past: Wish[];
   app: AppView | undefined;
-  /** What it was before others changed it, as far back as Fly may still show it; oldest first. */
-  before: readonly { readonly app: AppView; readonly untilMs: number }[];
-  /** A daemon's write has just taken effect on it. */
-  written: boolean;
+  /** What it was before, oldest first, as far back as a pass may know it. */
+  before: readonly Former[];
+  /** The write that took effect on it last. */
+  written: Made | undefined;
+  /** The newest of each kind of call that makes something, by what it makes. */
+  readonly makings: Map<string, Made>;
+  /** Who has let go of the tenant. */
+  releasedBy: Maker | undefined;
   /** The highest epoch under which anything was written. */
   epoch: number;
   /** Since when it is paused; Infinity while it is not. */
@@ -74,25 +78,31 @@ interface Known {
   holder: { readonly machine: string; readonly volume: string } | undefined;
 }
 
+/** A former state of an app. */
+interface Former {
+  readonly app: AppView;
+  readonly untilMs: number;
+  /** The process that changed it, and heard of that; undefined: somebody else did, or nobody heard of it. */
+  readonly endedBy: string | undefined;
+}
+
 /** A spec, and whether the tenant is to go. */
 interface Wish {
   readonly tenant: Tenant;
   /** Until when it was the newest; Infinity while it is. */
   untilMs: number;
-  /** Fly was as it wants it at some moment since it was accepted. */
-  matched: boolean;
 }
 
-/** A pass that goes on after an edit reports of the spec that it began with: so many edits may fit into one pass. */
-const MOST_WISHES_AT_ONCE = 6;
+/** No pass goes on for longer, nor is its last call under way for longer. */
+const LONGEST_PASS_MS = 180_000;
 
 export function createSafety(options: SafetyOptions): Safety {
   const { verdicts, settings } = options;
   const byApp = new Map<string, Known>();
 
-  /** Whether any state of the tenant that is recent enough meets the condition. */
-  function recently(known: Known, holds: (tenant: Tenant) => boolean): boolean {
-    return known.past.some(({ tenant, untilMs }) => untilMs > options.now() - JUSTIFIED_MS && holds(tenant));
+  /** Whether any state of the tenant that whoever acts may have read meets the condition. */
+  function mayHaveRead({ past }: Known, maker: Maker, holds: (tenant: Tenant) => boolean): boolean {
+    return past.some(({ tenant, untilMs }) => untilMs > maker.sinceMs && holds(tenant));
   }
 
   function remember(tenant: Tenant): Known {
@@ -102,7 +112,9 @@ export function createSafety(options: SafetyOptions): Safety {
       past: [],
       app: undefined,
       before: [],
-      written: false,
+      written: undefined,
+      makings: new Map<string, Made>(),
+      releasedBy: undefined,
       epoch: 0,
       pausedAtMs: Infinity,
       mounted: new Set<string>(),
@@ -116,38 +128,36 @@ export function createSafety(options: SafetyOptions): Safety {
     // A status that was written wants nothing else than before.
     if (last !== undefined && wantsTheSame(last.tenant, tenant)) return known;
     if (last !== undefined) last.untilMs = options.now();
-    known.past.push({ tenant, untilMs: Infinity, matched: false });
+    known.past.push({ tenant, untilMs: Infinity });
     return known;
   }
 
-  /** What Fly may still show of the time before the present state of the app. */
-  function recent(known: Known): Known['before'] {
-    return known.before.filter(({ untilMs }) => untilMs >= options.now() - options.lagMs());
+  /** What a pass may take the app for: as it is, or as Fly, whose lists lag, showed it since the pass has begun to look. */
+  function shownTo(known: Known, maker: Maker): readonly (AppView | undefined)[] {
+    const sinceMs = maker.sinceMs - options.listLagMs;
+    // Whoever has changed it knows what may not show yet.
+    const former = known.before.filter(
+      ({ untilMs, endedBy }) => untilMs >= sinceMs && endedBy !== maker.process,
+    );
+    return [known.app, ...former.map(({ app }) => app)];
   }
 
-  /** S9: Ready is only said when Fly was, or by its lists seemed, as this generation wants it since it was accepted. */
-  function checkReady(known: Known, before: Tenant | undefined): void {
+  /** S9: Ready is only said when Fly is, or by its lists seems, as that generation wants it. */
+  function checkReady(known: Known, before: Tenant | undefined, maker: Maker): void {
     const { tenant } = known;
-    const ready = findCondition(tenant.status?.conditions, 'Ready');
-    if (ready?.status !== 'True' || ready === findCondition(before?.status?.conditions, 'Ready')) return;
+    const { status, metadata } = tenant;
+    const ready = findCondition(status?.conditions, 'Ready');
+    if (ready?.status !== 'True' || status === before?.status) return;
     const wish = known.past.find((one) => one.tenant.metadata.generation === ready.observedGeneration);
+    // What a tag stands for is told by the status, as of now.
+    const then = { ...tenant, spec: wish?.tenant.spec ?? tenant.spec };
     verdicts.check(
       'S9',
-      wish?.matched === true,
+      wish !== undefined && mayAppearRight(then, shownTo(known, maker), settings),
       () =>
-        `tenant ${tenant.metadata.name} says Ready of generation ${ready.observedGeneration} and never was: ` +
-        differences({ ...tenant, spec: wish?.tenant.spec ?? tenant.spec }, known.app, settings).join('; '),
+        `tenant ${metadata.name} says Ready of generation ${ready.observedGeneration} and is not: ` +
+        differences(then, known.app, settings).join('; '),
     );
-  }
-
-  function match(known: Known): void {
-    const shown = [known.app, ...recent(known).map(({ app }) => app)];
-    for (const wish of known.past.slice(-MOST_WISHES_AT_ONCE)) {
-      if (wish.matched || wish.tenant.metadata.deletionTimestamp !== undefined) continue;
-      // What a tag stands for is told by the status, as of now.
-      const { status } = known.tenant;
-      wish.matched = mayAppearRight({ ...wish.tenant, status }, shown, settings);
-    }
   }
 
   /** S8: whoever lets go has seen that nothing is left. */
@@ -163,6 +173,17 @@ export function createSafety(options: SafetyOptions): Safety {
     verdicts.check('S8', left.length === 0, () => `tenant ${name} is let go and leaves ${left.join(', ')}`);
   }
 
+  /** ONCE: what Fly would make twice is made once, unless nobody could know of the first. */
+  function checkOnce(known: Known, write: Write): void {
+    const { operation, target, made, app } = write;
+    const kind = operation === 'App_IPAssignments_create' ? `${operation} ${target}` : operation;
+    const earlier = known.makings.get(kind);
+    known.makings.set(kind, made);
+    const again = repeats(write, known.app);
+    const excused = earlier !== undefined && mayRepeat(earlier, made, options.listLagMs);
+    verdicts.check('ONCE', again === undefined || excused, () => `${app}: ${again ?? ''}`);
+  }
+
   function checkVolumes(known: Known, app: AppView): void {
     const { name } = known.tenant.metadata;
     for (const { id, config } of liveMachines(app)) {
@@ -173,7 +194,7 @@ export function createSafety(options: SafetyOptions): Safety {
       const other = holder !== undefined && holder.volume !== volume && holder.machine !== id;
       verdicts.check(
         'S2',
-        !other || recently(known, ({ spec }) => spec.acknowledgedVolumeLoss === holder.volume),
+        !other || known.past.some(({ tenant }) => tenant.spec.acknowledgedVolumeLoss === holder.volume),
         () => `machine ${id} of tenant ${name} mounts ${volume}, the data is on ${holder?.volume ?? ''}`,
       );
       known.mounted.add(volume);
@@ -182,11 +203,11 @@ export function createSafety(options: SafetyOptions): Safety {
   }
 
   return {
-    committed({ type, before, tenant, events }) {
+    committed({ type, before, tenant, events }, maker) {
       const known = remember(tenant);
-      match(known);
       checkTransition(verdicts, before, tenant);
-      checkReady(known, before);
+      if (maker !== undefined) checkReady(known, before, maker);
+      if (type === 'DELETED') known.releasedBy = maker;
       if (type !== 'ADDED') checkRelease(known, before);
       const text = JSON.stringify([tenant.status, events]);
       checkTold(verdicts, {
@@ -198,11 +219,14 @@ export function createSafety(options: SafetyOptions): Safety {
     appChanged(name, app) {
       const known = byApp.get(name);
       if (known === undefined) return;
-      // Whoever has changed it knows what may not show yet; what others have changed may be shown as it was.
-      if (known.app !== undefined && !known.written)
-        known.before = [...recent(known), { app: known.app, untilMs: options.now() }];
+      const { written } = known;
+      const endedBy = written?.late === false && written.atMs === options.now() ? written.process : undefined;
+      if (known.app !== undefined)
+        known.before = [
+          ...known.before.filter(({ untilMs }) => untilMs >= options.now() - LONGEST_PASS_MS),
+          { app: known.app, untilMs: options.now(), endedBy },
+        ];
       known.app = app;
-      known.written = false;
       if (app === undefined) return;
       const machines = liveMachines(app);
       const foreign = [
@@ -215,21 +239,15 @@ export function createSafety(options: SafetyOptions): Safety {
         foreign.length === 0,
         () => `${name} has ${foreign[0]?.id ?? ''} without our mark`,
       );
-      const addresses = app.addresses.filter(({ type }) => type === 'v6').length;
-      verdicts.check(
-        'ONCE',
-        addresses <= 1 || options.mayRepeat(),
-        () => `${name} has ${addresses} IPv6 addresses`,
-      );
       checkVolumes(known, app);
-      match(known);
     },
-    began({ app, epoch }) {
+    began({ app, epoch, maker }) {
       const known = byApp.get(app);
       if (known === undefined) return;
       const { name } = known.tenant.metadata;
-      const paused = options.now() - known.pausedAtMs > PAUSE_KNOWN_MS;
-      verdicts.check('S6', !paused || options.mayLag, () => `a write for ${name}, which is paused`);
+      // Whoever has stood still gets to know of it as late as everybody else, counted from then on.
+      const knowableMs = Math.max(known.pausedAtMs, maker.awakeSinceMs) + PAUSE_KNOWN_MS;
+      verdicts.check('S6', options.now() <= knowableMs, () => `a write for ${name}, which is paused`);
       if (epoch === undefined) return;
       verdicts.check(
         'S7',
@@ -240,25 +258,26 @@ export function createSafety(options: SafetyOptions): Safety {
     },
     wrote(write) {
       const known = byApp.get(write.app);
-      if (known !== undefined) known.written = true;
-      const again = repeats(write, known?.app);
-      verdicts.check(
-        'ONCE',
-        again === undefined || options.mayRepeat(),
-        () => `${write.app}: ${again ?? ''}`,
-      );
+      if (known === undefined) return;
+      known.written = write.made;
+      checkOnce(known, write);
       const destroys = DESTRUCTIVE[write.operation];
-      if (known === undefined || destroys === undefined) return;
+      if (destroys === undefined) return;
+      const wanted = (holds: (tenant: Tenant) => boolean): boolean => mayHaveRead(known, write.made, holds);
       const target = `${write.operation} of ${write.target} of tenant ${known.tenant.metadata.name}`;
-      const wanted =
-        recently(known, ({ metadata }) => metadata.deletionTimestamp !== undefined) ||
-        destroys({ ...known, write, settings, recently: (holds) => recently(known, holds) });
-      verdicts.check('S4', wanted, () => `${target}: nobody wanted that`);
-      const orphaned = !recently(
-        known,
+      const justified =
+        wanted(({ metadata }) => metadata.deletionTimestamp !== undefined) ||
+        destroys({ ...known, write, settings, wanted });
+      verdicts.check('S4', justified, () => `${target}: nobody wanted that`);
+      const orphaned = !wanted(
         ({ metadata, spec }) => spec.deletionPolicy !== 'Orphan' || metadata.deletionTimestamp === undefined,
       );
       verdicts.check('S5', !orphaned, () => `${target}: its policy is Orphan`);
+    },
+    mayBeLeft(name) {
+      const { releasedBy, makings } = byApp.get(name) ?? {};
+      const made = makings?.get('Apps_create');
+      return releasedBy !== undefined && made !== undefined && isUnknowable(made, releasedBy);
     },
   };
 }
@@ -271,8 +290,10 @@ function wantsTheSame(one: Tenant, other: Tenant): boolean {
 }
 
 /** What there already is of what Fly would make twice, in words. */
-function repeats({ operation }: Write, app: AppView | undefined): string | undefined {
-  const volumes = liveVolumes(app).length;
-  if (operation === 'Volumes_create' && volumes > 0) return `a volume is made beside ${volumes}`;
+function repeats({ operation, target }: Write, app: AppView | undefined): string | undefined {
+  if (operation === 'Volumes_create' && liveVolumes(app).length > 0) return 'a volume is made beside another';
+  const isAddress = operation === 'App_IPAssignments_create' && target === 'v6';
+  if (isAddress && app?.addresses.some(({ type }) => type === 'v6'))
+    return 'an address is made beside another';
   return undefined;
 }

@@ -45,8 +45,9 @@ export function checkTransition(verdicts: Verdicts, before: Tenant | undefined, 
     const moved = previous.lastTransitionTime !== condition.lastTransitionTime;
     verdicts.check(
       'S10',
-      flipped || !moved,
-      () => `${condition.type} of tenant ${name} moved without a flip`,
+      flipped === moved,
+      () =>
+        `${condition.type} of tenant ${name} ${moved ? 'moved without a flip' : 'flipped and did not move'}`,
     );
     verdicts.check(
       'S9',

@@ -12,6 +12,7 @@ import { createLoop, type Loop } from '../../src/loop.ts';
 import { permittedStore } from '../../src/reconcilers/tenant/permitted-store.ts';
 import type { Exchange } from '../../src/simulator/exchange.ts';
 import type { Vault } from '../../src/vault/vault.ts';
+import type { Maker } from '../invariants/maker.ts';
 import { everyShard } from '../support/every-shard.ts';
 import { createFlyHttp, type FlyCall } from './fly-http.ts';
 import type { Kernel, Process } from './kernel.ts';
@@ -43,10 +44,18 @@ export interface DaemonParts {
   readonly leases: ModelLeases | undefined;
   readonly metrics: RuntimeMetrics;
   readonly logger: Logger;
+  /** Says who makes a call now. */
+  readonly maker: () => Maker;
+  /** Carries out what its maker has asked the store for. */
+  readonly inTheNameOf: <T>(maker: Maker, perform: () => T) => T;
   readonly onFlyCall: (call: FlyCall) => void;
   /** A write to Fly leaves the daemon. `epoch`: of the holding under which it is made, when there are others. */
-  readonly onFlyWrite: (write: { readonly app: string; readonly epoch: number | undefined }) => void;
-  readonly onRemoval: (operation: string, uid: string) => void;
+  readonly onFlyWrite: (write: {
+    readonly app: string;
+    readonly epoch: number | undefined;
+    readonly maker: Maker;
+  }) => void;
+  readonly onRemoval: (operation: string, uid: string, maker: Maker) => void;
 }
 
 /** Starts the loop of one daemon, in its process. */
@@ -55,7 +64,10 @@ export function startLoop(parts: DaemonParts): Loop {
   const { clock } = process;
   const { elector, epochOf } = openElection(parts);
   const store = createStorePort(parts.tenants, {
-    call: (operation, perform) => wire.call(process, { site: `store.${operation}` }, perform),
+    call(operation, perform) {
+      const maker = parts.maker();
+      return wire.call(process, { site: `store.${operation}` }, () => parts.inTheNameOf(maker, perform));
+    },
     news: (wanted) => parts.watches.news(process, wanted),
     now: () => clock.now(),
   });
@@ -70,7 +82,7 @@ export function startLoop(parts: DaemonParts): Loop {
     http: createFlyHttp({
       ...parts,
       onCall: parts.onFlyCall,
-      onWrite: (app, mayBegin) => parts.onFlyWrite({ app, epoch: epochOf(mayBegin) }),
+      onWrite: (app, { maker, mayBegin }) => parts.onFlyWrite({ app, epoch: epochOf(mayBegin), maker }),
     }),
   });
   const always = (): boolean => true;
@@ -133,7 +145,10 @@ function permitted(mayAct: () => boolean): void {
     throw new DatabaseError('this replica may no longer act on the tenant', { kind: 'unpermitted' });
 }
 
-function vaultOverWire({ process, wire, vault, onRemoval }: DaemonParts, mayAct: () => boolean): Vault {
+function vaultOverWire(
+  { process, wire, vault, maker, onRemoval }: DaemonParts,
+  mayAct: () => boolean,
+): Vault {
   async function call<T>(operation: string, perform: () => T): Promise<T> {
     permitted(mayAct);
     return await wire.call(process, { site: `vault.${operation}` }, perform);
@@ -149,18 +164,20 @@ function vaultOverWire({ process, wire, vault, onRemoval }: DaemonParts, mayAct:
     set: (uid, values) => change('set', () => vault.set(uid, values)),
     reveal: (uid) => call('reveal', () => vault.reveal(uid)),
     recordApplied: (uid, applied) => call('recordApplied', () => vault.recordApplied(uid, applied)),
-    forget: (uid) =>
-      call('forget', () => {
-        onRemoval('vault.forget', uid);
+    forget(uid) {
+      const by = maker();
+      return call('forget', () => {
+        onRemoval('vault.forget', uid, by);
         vault.forget(uid);
-      }),
+      });
+    },
     // Every wake is lost here, as any may be: what the owner has set is found by the sweep.
     onChange: () => () => undefined,
   };
 }
 
 function databasesOverWire(
-  { process, wire, databases, onRemoval }: DaemonParts,
+  { process, wire, databases, maker, onRemoval }: DaemonParts,
   mayAct: () => boolean,
 ): TenantDatabases {
   async function alone<T>(operation: string, lock: string, perform: (share: number) => T): Promise<T> {
@@ -175,11 +192,13 @@ function databasesOverWire(
       alone('setPassword', uid, (share) => databases.setPassword(uid, credentials, share)),
     setExternalAccess: (uid, allowed) =>
       alone('setExternalAccess', uid, (share) => databases.setExternalAccess(uid, allowed, share)),
-    drop: (uid) =>
-      alone('drop', uid, (share) => {
-        onRemoval('databases.drop', uid);
+    drop(uid) {
+      const by = maker();
+      return alone('drop', uid, (share) => {
+        onRemoval('databases.drop', uid, by);
         databases.drop(uid, share);
-      }),
+      });
+    },
     url: (uid, password) => databases.url(uid, password),
   };
 }

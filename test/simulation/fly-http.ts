@@ -10,6 +10,7 @@ import type { Exchange } from '../../src/simulator/exchange.ts';
 import { appNameOf, routeOf, type SimulatedRequest } from '../../src/simulator/routes.ts';
 import { flyAnswer, type Fate } from './fate.ts';
 import type { Kernel, Process } from './kernel.ts';
+import type { Maker, Made } from '../invariants/maker.ts';
 import type { Wire } from './wire.ts';
 
 /** Between here and Fly, one way; Fly's own time is part of the world. */
@@ -21,13 +22,15 @@ const OVERDUE_MS = [500, 10_000] as const;
 export interface FlyCall {
   readonly operation: string;
   readonly isWrite: boolean;
+  /** The app that it is about; undefined: it is about none, or the registry. */
+  readonly app: string | undefined;
   readonly path: string;
   readonly body: string | undefined;
   /** What Fly answered, whether or not that was heard; undefined: it answered nothing. */
   readonly status: number | undefined;
   /** Whether it was let in and did what it was to do. */
   readonly applied: boolean;
-  readonly process: string;
+  readonly made: Made;
 }
 
 export interface FlyHttpOptions {
@@ -35,10 +38,14 @@ export interface FlyHttpOptions {
   readonly wire: Wire;
   readonly exchange: Exchange;
   readonly process: Process;
+  /** Says who makes a call now. */
+  readonly maker: () => Maker;
   readonly onCall: (call: FlyCall) => void;
   /** A write is about to leave the process, under the permit with which it was made. */
-  readonly onWrite: (app: string, mayBegin: (() => boolean) | undefined) => void;
+  readonly onWrite: (app: string, write: { readonly maker: Maker; readonly mayBegin: MayBegin }) => void;
 }
+
+type MayBegin = (() => boolean) | undefined;
 
 /** Fly as one process reaches it. */
 export function createFlyHttp(options: FlyHttpOptions): Http {
@@ -78,15 +85,18 @@ function begin(options: FlyHttpOptions, waiting: Waiting): void {
     return;
   }
   const { operation, app, isWrite, sent } = simulated(request);
-  if (isWrite && app !== undefined) options.onWrite(app, request.mayBegin);
+  const maker = options.maker();
+  if (isWrite && app !== undefined) options.onWrite(app, { maker, mayBegin: request.mayBegin });
   const fate = wire.begin(process, `fly.${operation}`);
   if (fate === 'crash-before') {
     wire.crash(process);
     return;
   }
   const caller = listen(process, waiting);
-  const delayMs = fate === 'effect-late' ? request.timeoutMs + kernel.draw(OVERDUE_MS) : kernel.draw(FAR_MS);
-  const call = { operation, isWrite };
+  const late = fate === 'effect-late';
+  const delayMs = late ? request.timeoutMs + kernel.draw(OVERDUE_MS) : kernel.draw(FAR_MS);
+  if (late) wire.overdue(delayMs);
+  const call = { operation, isWrite, app };
   if (fate === 'request-lost') return;
   wire.outside.later(delayMs, () => {
     const spoken = flyAnswer(fate ?? 'crash-before');
@@ -97,7 +107,8 @@ function begin(options: FlyHttpOptions, waiting: Waiting): void {
     const note = (status: number | undefined): void =>
       options.onCall({
         ...call,
-        ...{ path: sent.path, body: sent.body, process: process.name },
+        ...{ path: sent.path, body: sent.body },
+        made: { ...maker, atMs: kernel.now(), late },
         ...{ status, applied: status !== undefined && status < 300 },
       });
     void options.exchange.perform(sent, caller.gone).then((delivery) => {

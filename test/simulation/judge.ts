@@ -10,7 +10,7 @@ import type { InvariantId } from '../invariants/invariant.ts';
 import { isReady, isStalled } from '../invariants/status.ts';
 import { SETTINGS } from './daemon.ts';
 import type { Scene } from './scene.ts';
-import { leftElsewhere, mayRepeat, type Stage } from './stage.ts';
+import { leftElsewhere, type Stage } from './stage.ts';
 
 /** Nobody can help with a deletion: it is tried again by itself. */
 export function needsHelp(tenant: Tenant): boolean {
@@ -34,13 +34,10 @@ function shortcomings({ scene }: Stage, tenant: Tenant): string[] {
     scene.world.state.apps[appOf(tenant)]?.secrets.face.secrets.map(({ name, value }) => [name, value]),
   );
   const unset = Object.entries(wanted).filter(([name, value]) => set.get(name) !== value);
-  const awake =
-    tenant.spec.state === 'Suspended' && liveMachines(app).some(({ state }) => state === 'started');
   return [
     ...differences(tenant, app, SETTINGS),
     ...unset.map(([name]) => `secret ${name} on Fly is not the one in the vault`),
     ...(scene.databases.passwordOf(uid) === password ? [] : ['its role has another password than the vault']),
-    ...(awake ? ['it is to be suspended and its machine runs'] : []),
   ];
 }
 
@@ -102,14 +99,12 @@ export function asleep({ history, scene }: Stage, { spec }: Tenant, app: AppView
 }
 
 /** E5: of those that are gone nothing is left, on Fly or elsewhere. */
-export function checkNothingLeft({ history, scene, verdicts }: Stage): void {
+export function checkNothingLeft({ scene, verdicts, safety }: Stage): void {
   const kept = new Set([SETTINGS.sharedRegistryApp, ...scene.orphans]);
-  const apps = Object.keys(scene.world.state.apps).filter((name) => !kept.has(name));
-  verdicts.check(
-    'E5',
-    apps.length === 0 || mayRepeat(scene, history),
-    () => `left on Fly: ${apps.join(', ')}`,
+  const apps = Object.keys(scene.world.state.apps).filter(
+    (name) => !kept.has(name) && !safety.mayBeLeft(name),
   );
+  verdicts.check('E5', apps.length === 0, () => `left on Fly: ${apps.join(', ')}`);
   for (const uid of scene.uids) {
     if (scene.orphans.has(appName(uid))) continue;
     const left = leftElsewhere(scene, uid);

@@ -20,6 +20,8 @@ export interface Process {
   kill(): void;
   /** Nothing of the process runs for so long, as after SIGSTOP; what was due meanwhile comes late. */
   stall(forMs: number): void;
+  /** Until when it last stood still, in milliseconds since the epoch; 0: it never did. */
+  readonly awakeSinceMs: number;
   /** Its wall clock is set by so much; its timers do not care. */
   stepClock(byMs: number): void;
   /** Runs in a turn of its own, `delayMs` from now, if the process lives and runs then. Answers with what calls it off. */
@@ -98,6 +100,9 @@ export function createKernel(options: { readonly seed: number; readonly onTurn?:
       },
       get alive() {
         return program.alive;
+      },
+      get awakeSinceMs() {
+        return program.stalledUntilMs;
       },
       kill: () => void (program.alive = false),
       stall: (forMs) => void (program.stalledUntilMs = nowMs + forMs),

@@ -3,13 +3,18 @@
  * good faith. None of them is anywhere but here: `mutation.ts` applies them to a copy.
  */
 
-export interface Mutant {
-  readonly name: string;
+export interface Edit {
   /** Below `src`. */
   readonly file: string;
   /** Stands exactly once in the file. */
   readonly find: string;
   readonly replace: string;
+}
+
+export interface Mutant extends Edit {
+  readonly name: string;
+  /** Where the product is careful in several places, each of which would suffice: the same defect in the others. */
+  readonly also?: readonly Edit[];
 }
 
 const TENANT = 'reconcilers/tenant';
@@ -119,6 +124,13 @@ export const MUTANTS: readonly Mutant[] = [
     file: `${TENANT}/plan-deletion.ts`,
     find: "if (input.tenant.spec.deletionPolicy === 'Orphan')\n",
     replace: 'if (input.tenant.spec.deletionPolicy === null)\n',
+    also: [
+      {
+        file: `${TENANT}/observe.ts`,
+        find: "if (deleted && tenant.spec.deletionPolicy === 'Orphan')",
+        replace: 'if (deleted && tenant.spec.deletionPolicy === null)',
+      },
+    ],
   },
   {
     name: 'the finalizer goes with a pass that has just acted',

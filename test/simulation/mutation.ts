@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
-import type { Mutant } from './mutants.ts';
+import type { Edit, Mutant } from './mutants.ts';
 
 export interface MutationOptions {
   /** Folder of the project, where `src` is. */
@@ -25,8 +25,13 @@ export interface Killed {
   readonly by: string | undefined;
 }
 
+/** All places of the defect. */
+export function editsOf({ also = [], ...first }: Mutant): readonly Edit[] {
+  return [first, ...also];
+}
+
 /** The source with the defect. Throws when the text to be replaced does not stand there exactly once. */
-export function mutate(source: string, { name, file, find, replace }: Mutant): string {
+export function mutate(source: string, { file, find, replace }: Edit, name: string): string {
   const found = source.split(find).length - 1;
   if (found !== 1)
     throw new Error(`cannot apply mutant "${name}": its text stands ${found} times in ${file}`);
@@ -39,13 +44,23 @@ export async function hunt(mutant: Mutant, options: MutationOptions): Promise<Ki
   rmSync(copy, { recursive: true, force: true });
   mkdirSync(options.scratch, { recursive: true });
   cpSync(options.compiled, copy, { recursive: true });
-  const source = mutate(readFileSync(join(options.root, 'src', mutant.file), 'utf8'), mutant);
-  writeFileSync(join(copy, 'src', mutant.file.replace(/\.ts$/, '.js')), compile(source));
+  for (const [file, source] of mutated(mutant, options.root))
+    writeFileSync(join(copy, 'src', file.replace(/\.ts$/, '.js')), compile(source));
   const { output, code } = await run([join(copy, 'test/simulation/prove.js'), ...options.hunt]);
   rmSync(copy, { recursive: true, force: true });
   // Not even the loop may end by itself: a hunt that breaks down for another reason has found nothing.
   if (code !== 0 && code !== 1) throw new Error(`the hunt for "${mutant.name}" broke down: ${output}`);
   return { mutant, by: code === 1 ? output.trim().split('\n').at(-1) : undefined };
+}
+
+/** Every file that the defect changes, as it is with it. */
+function mutated(mutant: Mutant, root: string): ReadonlyMap<string, string> {
+  const sources = new Map<string, string>();
+  for (const edit of editsOf(mutant)) {
+    const source = sources.get(edit.file) ?? readFileSync(join(root, 'src', edit.file), 'utf8');
+    sources.set(edit.file, mutate(source, edit, mutant.name));
+  }
+  return sources;
 }
 
 /** As `tsconfig.prove.json` compiles it. */

@@ -47,14 +47,14 @@ export interface Figures {
  */
 const PATIENCE_MS = { usually: 900_000, forEachRepeat: 330_000 };
 /** Whatever was under way when everybody had gone is over by then. */
-const LATE_MS = { usually: 5_000, overdue: 60_000 };
+const UNDER_WAY_MS = 5_000;
 /** So often a person helps a tenant that is stalled, before giving up on it. */
 const MOST_HELPS = 6;
 /**
  * A certificate is issued, health checks pass: what is still told after all is as it should be. What comes late and
- * makes no noise is found by the next sweep, and so is what a clock that jumped made a daemon miss.
+ * makes no noise is found by the sweep that follows it, and so is what a clock that jumped made a daemon miss.
  */
-const SETTLING_MS = { usually: 120_000, overdue: 400_000 };
+const SETTLING_MS = { usually: 120_000, afterNoiseless: 400_000 };
 
 /** Lives the history from its beginning to its end. Rejects for a fault of the rig itself, and with what an onlooker throws. */
 export async function runHistory(
@@ -160,9 +160,15 @@ function unpause({ scene, people }: Stage): void {
 async function beQuiet(stage: Stage): Promise<void> {
   const { history, kernel, scene, stir, verdicts } = stage;
   scene.wire.heal();
-  const waits = isOverdue(stage) || history.acts.some((act) => act.do === 'set-clock');
-  const settlingMs = waits ? SETTLING_MS.overdue : SETTLING_MS.usually;
-  await kernel.run({ limitMs: kernel.now() + settlingMs * Math.max(1, history.latency) });
+  const slowness = Math.max(1, history.latency);
+  const steps = history.acts.filter((act) => act.do === 'set-clock').map(({ atMs }) => EPOCH_MS + atMs);
+  const noiselessMs = Math.max(scene.wire.overdueUntilMs, ...steps);
+  await kernel.run({
+    limitMs: Math.max(
+      kernel.now() + SETTLING_MS.usually * slowness,
+      noiselessMs + SETTLING_MS.afterNoiseless * slowness,
+    ),
+  });
   const { commits, writes } = stir;
   await kernel.run({ limitMs: kernel.now() + history.quietMs });
   const made = [stir.commits - commits, stir.writes - writes] as const;
@@ -192,11 +198,6 @@ async function sayFarewell(stage: Stage): Promise<void> {
   });
   const left = scene.tenants.list().items;
   verdicts.check('E5', left.length === 0, () => left.map((tenant) => complaint(stage, tenant)).join('; '));
-  await kernel.run({ limitMs: kernel.now() + (isOverdue(stage) ? LATE_MS.overdue : LATE_MS.usually) });
+  await kernel.run({ limitMs: Math.max(kernel.now(), scene.wire.overdueUntilMs) + UNDER_WAY_MS });
   checkNothingLeft(stage);
-}
-
-/** Whether an effect takes place after its caller has given up. */
-function isOverdue({ scene }: Stage): boolean {
-  return scene.wire.hits.some(({ fate }) => fate === 'effect-late');
 }

@@ -11,7 +11,8 @@ import type { LatencyOptions } from '../../src/simulator/latency.ts';
 import { createWorld, type World } from '../../src/simulator/world.ts';
 import { appName } from '../../src/tenant/names.ts';
 import type { AppView } from '../invariants/holdings.ts';
-import { SETTINGS, startLoop } from './daemon.ts';
+import type { Maker } from '../invariants/maker.ts';
+import { SETTINGS, startLoop, type DaemonParts } from './daemon.ts';
 import type { FlyCall } from './fly-http.ts';
 import type { Kernel, Process } from './kernel.ts';
 import { createModelDatabases, type ModelDatabases } from './model/databases.ts';
@@ -59,8 +60,6 @@ export interface Scene {
 export interface Daemon {
   readonly process: Process;
   readonly loop: Loop;
-  /** Since when one pass or another has been under way; Infinity: none is. */
-  busySinceMs(): number;
 }
 
 export interface SceneOptions {
@@ -73,16 +72,17 @@ export interface SceneOptions {
   readonly autostop: boolean;
   /** How many daemons there are. */
   readonly replicas: number;
-  readonly onCommit: (change: Change) => void;
+  /** `maker`: absent for what people do. */
+  readonly onCommit: (change: Change, maker: Maker | undefined) => void;
   /** Any call of a daemon begins. */
   readonly onCall?: ((call: Pick<Fault, 'site' | 'occurrence'>) => void) | undefined;
   readonly onFlyCall: (call: FlyCall) => void;
   /** A daemon sends a write to Fly. `epoch`: of the holding under which it is made, when there are several. */
-  readonly onFlyWrite: (write: { readonly app: string; readonly epoch: number | undefined }) => void;
+  readonly onFlyWrite: DaemonParts['onFlyWrite'];
   /** The app, or something in it, has changed. */
   readonly onApp: (name: string) => void;
   /** Something of the tenant was taken out of a database: `vault.forget`, `databases.drop`. */
-  readonly onRemoval: (operation: string, uid: string) => void;
+  readonly onRemoval: DaemonParts['onRemoval'];
 }
 
 export function createScene(options: SceneOptions): Scene {
@@ -94,6 +94,7 @@ export function createScene(options: SceneOptions): Scene {
   const orphans = new Set<string>();
   const watches = createWatches(kernel);
   let births = 0;
+  let author: Maker | undefined;
 
   const { faults, onCall } = options;
   const wire = createWire({ kernel, trace, faults, onCrash: bury, onCall });
@@ -124,7 +125,7 @@ export function createScene(options: SceneOptions): Scene {
       const { metadata, spec } = change.tenant;
       if (change.type === 'ADDED') uids.push(metadata.uid);
       if (change.type === 'DELETED' && spec.deletionPolicy === 'Orphan') orphans.add(appName(metadata.uid));
-      options.onCommit(change);
+      options.onCommit(change, author);
       watches.committed();
     },
   });
@@ -133,11 +134,27 @@ export function createScene(options: SceneOptions): Scene {
     { write: (line) => void log.push(line) },
   );
 
+  function inTheNameOf<T>(maker: Maker, perform: () => T): T {
+    author = maker;
+    try {
+      return perform();
+    } finally {
+      author = undefined;
+    }
+  }
+
   function bear(): void {
     births += 1;
     const process = kernel.spawn(`daemon-${births}`);
     trace.add(`${process.name} starts`);
     const running = { count: 0, sinceMs: Infinity };
+    const maker = (): Maker => ({
+      process: process.name,
+      beganMs: kernel.now(),
+      sinceMs: Math.min(running.sinceMs, kernel.now()),
+      skewMs: process.clock.now() - kernel.now(),
+      awakeSinceMs: process.awakeSinceMs,
+    });
     const metrics: RuntimeMetrics = {
       controller: () => ({
         started() {
@@ -155,6 +172,8 @@ export function createScene(options: SceneOptions): Scene {
     const loop = startLoop({
       ...options,
       process,
+      maker,
+      inTheNameOf,
       wire,
       exchange,
       tenants,
@@ -165,7 +184,7 @@ export function createScene(options: SceneOptions): Scene {
       metrics,
       logger,
     });
-    daemons.push({ process, loop, busySinceMs: () => running.sinceMs });
+    daemons.push({ process, loop });
   }
 
   function bury(process: Process): void {

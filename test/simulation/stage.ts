@@ -3,8 +3,10 @@
  * wired together before the first turn.
  */
 import { appName } from '../../src/tenant/names.ts';
+import type { Write } from '../invariants/destruction.ts';
 import { createVerdicts, type Verdicts } from '../invariants/invariant.ts';
-import { createSafety } from '../invariants/safety.ts';
+import { count, type Count } from '../invariants/maker.ts';
+import { createSafety, type Safety } from '../invariants/safety.ts';
 import { SETTINGS } from './daemon.ts';
 import type { FlyCall } from './fly-http.ts';
 import type { History } from './history.ts';
@@ -20,6 +22,7 @@ export interface Stage {
   readonly scene: Scene;
   readonly people: People;
   readonly verdicts: Verdicts;
+  readonly safety: Safety;
   readonly trace: Trace;
   /** Set by every commit and every change on Fly. */
   readonly stir: { changed: boolean; commits: number; writes: number; readonly made: Record<string, number> };
@@ -45,6 +48,7 @@ export function raiseCurtain(
   const verdicts = createVerdicts();
   const stir: Stage['stir'] = { changed: true, commits: 0, writes: 0, made: {} };
   const touched = new Set<string>();
+  const arrived = new Map<string, Count>();
   const kernel = createKernel({ seed, onTurn: look });
   const trace = createTrace({ now: () => kernel.now(), keep });
   const safety = createSafety({
@@ -53,9 +57,7 @@ export function raiseCurtain(
     now: () => kernel.now(),
     secrets: () => scene.vault.secrets,
     leftElsewhere: (uid) => leftElsewhere(scene, uid),
-    mayRepeat: () => mayRepeat(scene, history),
-    lagMs: () => LIST_LAG_MS * history.latency + oldestPassMs(scene, kernel.now()),
-    mayLag: history.acts.some((act) => act.do === 'stall'),
+    listLagMs: LIST_LAG_MS * history.latency,
   });
 
   /** After every turn: what did it change on Fly? */
@@ -70,6 +72,14 @@ export function raiseCurtain(
     }
   }
 
+  /** S13: a call of one who has not lost count is not refused for their number. */
+  function checkRefusal({ operation, path, made, status }: FlyCall): void {
+    const id = `${operation} ${path.split('/')[3] ?? ''}`;
+    const counted = count(arrived.get(id), made);
+    arrived.set(id, counted);
+    verdicts.check('S13', status !== 429 || counted.lost, () => `${operation} was refused`);
+  }
+
   const scene = createScene({
     kernel,
     trace,
@@ -80,20 +90,16 @@ export function raiseCurtain(
     autostop: history.quietMs === 0,
     replicas: history.replicas ?? 1,
     onCall: onlooker && ((call) => onlooker.began(stage, call)),
-    onCommit(change) {
+    onCommit(change, maker) {
       stir.changed = true;
       stir.commits += 1;
       const { name, generation } = change.tenant.metadata;
       trace.add(`${change.type} ${name} ${generation} ${change.tenant.status?.phase ?? ''}`);
-      safety.committed(change);
+      safety.committed(change, maker);
     },
     onFlyCall(call) {
       trace.add(`${call.operation} -> ${call.status ?? 'nothing'}`);
-      verdicts.check(
-        'S13',
-        call.status !== 429 || isExcusable(scene, history),
-        () => `${call.operation} was refused`,
-      );
+      checkRefusal(call);
       if (!call.isWrite) return;
       stir.writes += 1;
       if (call.applied) stir.made[call.operation] = (stir.made[call.operation] ?? 0) + 1;
@@ -101,41 +107,23 @@ export function raiseCurtain(
     },
     onFlyWrite: (write) => safety.began(write),
     onApp: (name) => void touched.add(name),
-    onRemoval: (operation, uid) => safety.wrote({ operation, app: appName(uid), target: uid }),
+    onRemoval(operation, uid, maker) {
+      const made = { ...maker, atMs: kernel.now(), late: false };
+      safety.wrote({ operation, app: appName(uid), target: uid, made });
+    },
   });
   const people = createPeople({ kernel, scene, verdicts });
-  const stage: Stage = { history, kernel, scene, people, verdicts, trace, stir };
+  const stage: Stage = { history, kernel, scene, people, verdicts, safety, trace, stir };
   return stage;
 }
 
-/** For how long the oldest pass has been under way, which may know of nothing newer. */
-function oldestPassMs({ daemons }: Scene, now: number): number {
-  return Math.max(0, ...daemons.map((daemon) => now - daemon.busySinceMs()));
-}
-
-/**
- * A call that comes half a minute late is waited for by whoever made it, and by nobody else: a daemon that has died
- * knows only when it was begun. And a clock that is set forward says that the wait is over; so does that of another
- * daemon, of what was written by one whose clock was set back.
- */
-export function mayRepeat({ wire, births }: Scene, { acts, replicas = 1 }: History): boolean {
-  const late = wire.hits.some(({ fate }) => fate === 'effect-late');
-  const misled = acts.some((act) => act.do === 'set-clock' && (act.byMs > 0 || births > 1));
-  return misled || (late && births > replicas);
-}
-
-/** Whoever has died, been held up or lost calls has also lost count of them. */
-function isExcusable({ wire, births }: Scene, { acts, replicas }: History): boolean {
-  return (
-    wire.hits.length > 0 ||
-    births > (replicas ?? 1) ||
-    acts.some((act) => act.do === 'stall' || act.do === 'set-clock')
-  );
-}
-
-function writeOf({ operation, path }: FlyCall): { operation: string; app: string; target: string } {
-  const [, , , app = '', , target = app] = path.split('/').map(decodeURIComponent);
-  return { operation, app, target: target === 'acme' ? (path.split('/').at(-1) ?? '') : target };
+function writeOf({ operation, app, path, body = '', made }: FlyCall): Write {
+  const [, , , inPath = '', , inApp = inPath] = path.split('/').map(decodeURIComponent);
+  const write = { operation, app: app ?? inPath, made };
+  // An edge: what the product's own client has sent.
+  if (operation === 'App_IPAssignments_create')
+    return { ...write, target: (JSON.parse(body) as { type: string }).type };
+  return { ...write, target: inApp === 'acme' ? (path.split('/').at(-1) ?? '') : inApp };
 }
 
 /** What of a tenant is left outside of Fly, in words. */

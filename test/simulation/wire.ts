@@ -45,6 +45,10 @@ export interface Wire {
   readonly calls: ReadonlyMap<string, number>;
   /** Faults that have hit a call. */
   readonly hits: readonly Fault[];
+  /** The effect of a call will take place so much later, after its caller has given up. */
+  overdue(delayMs: number): void;
+  /** When the last of those effects takes place, or took place, in milliseconds since the epoch; 0: there are none. */
+  readonly overdueUntilMs: number;
   /** From now on every call goes well. */
   heal(): void;
 }
@@ -72,6 +76,11 @@ export function createWire(options: {
   /** Until when each lock is held by a statement whose caller has gone. */
   const locks = new Map<string, number>();
   let healed = false;
+  let overdueUntilMs = 0;
+
+  function overdue(delayMs: number): void {
+    overdueUntilMs = Math.max(overdueUntilMs, kernel.now() + delayMs);
+  }
 
   function begin(process: Process, site: string): Fate | undefined {
     const occurrence = (calls.get(site) ?? 0) + 1;
@@ -136,6 +145,7 @@ export function createWire(options: {
           fail(there + back);
           if (transaction) return;
           if (lock !== '') locks.set(lock, kernel.now() + lateMs);
+          overdue(lateMs);
           work(lateMs, () => undefined);
           return;
         }
@@ -149,7 +159,13 @@ export function createWire(options: {
     });
   }
 
-  return { begin, call, crash, crashSoon, outside, calls, hits: met, heal: () => void (healed = true) };
+  return {
+    ...{ begin, call, crash, crashSoon, outside, calls, hits: met, overdue },
+    get overdueUntilMs() {
+      return overdueUntilMs;
+    },
+    heal: () => void (healed = true),
+  };
 }
 
 function hits({ occurrence: first, times = 1 }: Fault, occurrence: number): boolean {

@@ -1,0 +1,61 @@
+/**
+ * Who made a call, and what could they know when they did? One who cannot know what another has begun may rightly begin
+ * it again: when that is so is said here, and nowhere else.
+ */
+
+export interface Maker {
+  /** Name of the process. */
+  readonly process: string;
+  /** When the call left it, in milliseconds since the epoch, as all times here. */
+  readonly beganMs: number;
+  /** Since when the pass has been under way: it knows of nothing newer than it has looked for since. */
+  readonly sinceMs: number;
+  /** By how much its wall clock was ahead of the world's. */
+  readonly skewMs: number;
+  /** Until when it last stood still; 0: it never did. */
+  readonly awakeSinceMs: number;
+}
+
+/** A call that took effect. */
+export interface Made extends Maker {
+  readonly atMs: number;
+  /** Its maker had given up by then. */
+  readonly late: boolean;
+}
+
+/** A clock that is ahead by less than this leaves enough of every grace: lists lag for six seconds at most, of twenty. */
+const HARMLESS_SKEW_MS = 2_000;
+
+/**
+ * Whether the later one of two makers could not know of the call: it comes late, and is waited for by whoever made it,
+ * and by nobody else, since all that others know is when it was begun; or the later one reads on a clock further ahead
+ * than that by which the call was written down that it is over.
+ */
+export function isUnknowable(call: Made, later: Maker): boolean {
+  const misled = later.skewMs - call.skewMs > HARMLESS_SKEW_MS;
+  return misled || (call.late && call.process !== later.process);
+}
+
+/** Whether of two calls that make the same thing the second was rightly made; `lagMs`: how far lists are behind. */
+export function mayRepeat(one: Made, other: Made, lagMs: number): boolean {
+  const [first, second] = one.beganMs <= other.beganMs ? [one, other] : [other, one];
+  // What had shown before the later one looked was there to be seen.
+  return first.atMs + lagMs >= second.sinceMs && isUnknowable(first, second);
+}
+
+/** After so long without a call every bucket is full again. */
+const FULL_AFTER_MS = 5_000;
+
+/** What is known of calls that Fly counts together. */
+export interface Count {
+  readonly last: Made;
+  /** Since the bucket was last full, its user has lost count: others called too, or a call came late, or a clock jumped. */
+  readonly lost: boolean;
+}
+
+/** One more has arrived. */
+export function count(before: Count | undefined, last: Made): Count {
+  if (before === undefined || last.atMs - before.last.atMs > FULL_AFTER_MS) return { last, lost: last.late };
+  const other = before.last.process !== last.process || before.last.skewMs !== last.skewMs;
+  return { last, lost: before.lost || last.late || other };
+}
