@@ -3,7 +3,6 @@
  * through a whole life with the built daemon: log in, buy, watch, deploy, manage, cancel, delete. Then all that was
  * logged, kept and answered meanwhile is searched for every secret.
  */
-import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { me, tellActivity } from '../client/account.ts';
 import type { Ordered } from '../client/checkout.ts';
@@ -23,6 +22,7 @@ import { eventually } from '../support/eventually.ts';
 import { describeOnRegistry } from '../support/registry.ts';
 import type { Finding } from '../support/secret-hunt.ts';
 import { openReferenceHouse, OPERATOR, REPOSITORY, type ReferenceHouse } from './reference-house.ts';
+import { opens } from '../support/tenant-databases.ts';
 
 const WAIT_MS = 60_000;
 /** Ids are no secrets: they stand wherever there is something to read. */
@@ -50,21 +50,6 @@ async function logInAs(
   const session = await logIn(http, { provider, browser: (url) => house.browse(url) });
   house.hunt.hide(`the token of ${person.email}`, session.operatorToken);
   return session;
-}
-
-/** Whether a password opens the database. */
-async function opens(url: string): Promise<boolean> {
-  const client = new pg.Client(url);
-  try {
-    await client.connect();
-    await client.query('SELECT 1');
-    return true;
-  } catch (error) {
-    if (error instanceof pg.DatabaseError && error.code === '28P01') return false;
-    throw error;
-  } finally {
-    await client.end().catch(() => undefined);
-  }
 }
 
 await describeOnRegistry('the CLI', () => {

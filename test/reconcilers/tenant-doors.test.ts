@@ -4,7 +4,6 @@
  */
 import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
-import pg from 'pg';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { FastifyInstance } from 'fastify';
@@ -25,6 +24,7 @@ import { everyShard } from '../support/every-shard.ts';
 import { createSecretHunt, dumpDatabase } from '../support/secret-hunt.ts';
 import { signToken } from '../support/tokens.ts';
 import { createHarness, settings, type Harness } from './harness.ts';
+import { opens } from '../support/tenant-databases.ts';
 
 /** An id is no secret: it stands wherever there is something to read. */
 const DECOY = 'an id';
@@ -134,20 +134,6 @@ async function settled(tenant: Tenant, revision: number): Promise<void> {
   );
 }
 
-async function connects(url: string): Promise<boolean> {
-  const client = new pg.Client(url);
-  try {
-    await client.connect();
-    await client.query('CREATE TABLE IF NOT EXISTS proof (id int)');
-    return true;
-  } catch (error) {
-    if (error instanceof pg.DatabaseError && error.code === '28P01') return false;
-    throw error;
-  } finally {
-    await client.end().catch(() => undefined);
-  }
-}
-
 /** Deploys through the door, from nothing to a running machine. */
 async function running(name: string): Promise<Tenant> {
   const created = await house.create(name, { image: undefined });
@@ -184,7 +170,7 @@ describe('a rotation', () => {
     const tenant = await running('rotating');
     const link = dataOf(await call('GET', at(tenant, '/status')))['secrets_url'] as string;
     const old = (await call('GET', link)).body['internal_database_url'] as string;
-    expect(await connects(old)).toBe(true);
+    expect(await opens(old)).toBe(true);
     const digest = async (): Promise<string | undefined> =>
       (
         await house.fly.secrets.list(`sp-${tenant.metadata.uid}`, undefined, AbortSignal.timeout(10_000))
@@ -193,7 +179,7 @@ describe('a rotation', () => {
     const rotated = await call('POST', at(tenant, '/rotate-credentials'));
     const fresh = rotated.body['internal_database_url'] as string;
     await settled(tenant, (await house.vault.describe(tenant.metadata.uid))!.revision);
-    expect([await connects(old), await connects(fresh)]).toEqual([false, true]);
+    expect([await opens(old), await opens(fresh)]).toEqual([false, true]);
     expect(await digest()).not.toBe(digestBefore);
     expect(await versions(tenant)).toBe(versionsBefore + 1);
     expect((await call('GET', rotated.body['secrets_url'] as string)).body['internal_database_url']).toBe(

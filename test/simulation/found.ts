@@ -147,4 +147,18 @@ export const FOUND: readonly { readonly name: string; readonly history: History 
       faults: [{ site: 'fly.Machines_delete', occurrence: 1, fate: '404' }],
     },
   },
+  {
+    name: 'a machine that Fly moves between the look and its update stalls nobody',
+    history: {
+      ...{ seed: 19_676, latency: 3, quietMs: 0 },
+      acts: [
+        { atMs: 1_165, do: 'create', tenant: 0, spec: { image: IMAGE, hostnames: ['first.test'] } },
+        { atMs: 9_583, do: 'edit', tenant: 0, spec: { env: { LEVEL: 'b' } } },
+        { atMs: 9_864, do: 'restart', tenant: 0 },
+        { atMs: 13_426, do: 'edit', tenant: 0, spec: { hostnames: [] } },
+        { atMs: 13_889, do: 'migrate-machine', tenant: 0 },
+      ],
+      faults: [{ site: 'fly.App_IPAssignments_create', occurrence: 1, fate: '412 capacity' }],
+    },
+  },
 ];

@@ -12,10 +12,17 @@ import { startEmbeddedPostgres } from '../../src/database/embedded.ts';
 import { prepareCluster } from '../cluster/house.ts';
 import { startCuttableProxy } from './cuttable-proxy.ts';
 import { eventually } from './eventually.ts';
+import type { SimulatedCall } from './operator.ts';
 import { freePort, startDaemon, type Daemon, type Simulator } from './processes.ts';
+import { identityOf, isBy } from './replicas.ts';
+import { createSecretHunt, dumpDatabase, type SecretHunt } from './secret-hunt.ts';
 
 export const STORES = ['embedded', 'postgres', 'kubernetes'] as const;
 export type ChaosStore = (typeof STORES)[number];
+
+/** What can happen to a daemon: its death, and a new one in its place; or it stands still for a while. */
+export const STRIKES = ['kill', 'pause'] as const;
+export type Strike = (typeof STRIKES)[number];
 
 /** Something that goes wrong. Returns once it has; daemons are there again by then. */
 export type Incident = () => Promise<void>;
@@ -25,6 +32,10 @@ export interface ChaosHouse {
   awake(): Daemon;
   /** By name; the name is what the result counts them under. */
   readonly incidents: ReadonlyMap<string, Incident>;
+  /** Does it to the daemon that has made this call. */
+  strike(how: Strike, call: SimulatedCall): Promise<void>;
+  /** Secrets that stand where none may: in the daemons' logs, in their database, in what `shown` has by its place. */
+  leaks(shown: Readonly<Record<string, string>>): Promise<readonly string[]>;
   /** Ends everything but the simulator. */
   stop(): Promise<void>;
 }
@@ -41,6 +52,7 @@ const PAUSE_MS = { shortest: 500, longest: 22_000 };
 
 export async function openChaosHouse(options: ChaosHouseOptions): Promise<ChaosHouse> {
   const { store, stateDir, simulator, random } = options;
+  const hunt = createSecretHunt();
   const ground = await (store === 'embedded' ? embedded() : shared(options));
   const env = { LOG_LEVEL: 'warn', ...ground.env };
   const places = await Promise.all(
@@ -51,20 +63,30 @@ export async function openChaosHouse(options: ChaosHouseOptions): Promise<ChaosH
     })),
   );
   const start = (place: (typeof places)[number]): Promise<Daemon> =>
-    startDaemon({ ...place, simulatorUrl: simulator.url, env });
+    startDaemon({
+      ...place,
+      ...{ simulatorUrl: simulator.url, env },
+      onOutput: (text) => hunt.search('the log', text),
+    });
   const daemons: Daemon[] = [];
-  for (const place of places) daemons.push(await start(place));
+  const identities: string[] = [];
+  async function place(index: number): Promise<void> {
+    const daemon = await start(places[index]!);
+    daemons[index] = daemon;
+    // The one daemon shares with nobody, and has no name to tell.
+    identities[index] = store === 'embedded' ? 'alone' : await identityOf(daemon);
+  }
+  for (const index of places.keys()) await place(index);
   let asleep: Daemon | undefined;
   const any = (): number => Math.floor(random() * daemons.length);
 
-  async function kill(): Promise<void> {
-    const index = any();
+  async function kill(index = any()): Promise<void> {
     await daemons[index]!.kill();
-    daemons[index] = await start(places[index]!);
+    await place(index);
   }
 
-  async function pause(): Promise<void> {
-    const daemon = daemons[any()]!;
+  async function pause(index = any()): Promise<void> {
+    const daemon = daemons[index]!;
     asleep = daemon;
     daemon.pause();
     await delay(PAUSE_MS.shortest + random() * (PAUSE_MS.longest - PAUSE_MS.shortest));
@@ -74,7 +96,19 @@ export async function openChaosHouse(options: ChaosHouseOptions): Promise<ChaosH
 
   return {
     awake: () => daemons.find((daemon) => daemon !== asleep) ?? daemons[0]!,
-    incidents: new Map([['kill', kill], ['pause', pause], ...ground.incidents]),
+    incidents: new Map([['kill', () => kill()], ['pause', () => pause()], ...ground.incidents]),
+    async strike(how, call) {
+      const index = identities.findIndex((identity) => isBy({ identity })(call));
+      if (index === -1) throw new Error(`nobody here has made the call ${call.operation}`);
+      await { kill, pause }[how](index);
+    },
+    async leaks(shown) {
+      for (const [place, text] of Object.entries(shown)) hunt.search(place, text);
+      await ground.confess(hunt);
+      return hunt
+        .findings()
+        .map(({ secret, place, disguise, around }) => `${secret} stands in ${place}, ${disguise}: ${around}`);
+    },
     async stop() {
       await Promise.all(daemons.map((daemon) => daemon.stop()));
       await ground.stop();
@@ -86,11 +120,15 @@ export async function openChaosHouse(options: ChaosHouseOptions): Promise<ChaosH
 interface Ground {
   readonly env: NodeJS.ProcessEnv;
   readonly incidents: readonly (readonly [string, Incident])[];
+  /** Names its secrets to the hunt, and what is kept in the database as a place to search. */
+  confess(hunt: SecretHunt): Promise<void>;
   stop(): Promise<void>;
 }
 
+/** Its secrets are made up by the daemon, and known to nobody here. */
 function embedded(): Promise<Ground> {
-  return Promise.resolve({ env: {}, incidents: [], stop: () => Promise.resolve() });
+  const nothing = (): Promise<void> => Promise.resolve();
+  return Promise.resolve({ env: {}, incidents: [], confess: nothing, stop: nothing });
 }
 
 /** A PostgreSQL behind a line that breaks, and, for `kubernetes`, an API server. */
@@ -110,12 +148,24 @@ async function shared({ store, stateDir }: ChaosHouseOptions): Promise<Ground> {
     line.cut();
     return Promise.resolve();
   };
+  const key = { id: 'chaos', key: randomBytes(32) };
+  const secrets = {
+    LANDLORD_ENCRYPTION_KEYS: `${key.id}:${key.key.toString('base64')}`,
+    JWT_SECRET: randomBytes(32).toString('hex'),
+  };
   return {
-    env: {
-      ...prepared?.env,
-      DATABASE_URL: url.href,
-      LANDLORD_ENCRYPTION_KEYS: `chaos:${randomBytes(32).toString('base64')}`,
-      JWT_SECRET: randomBytes(32).toString('hex'),
+    env: { ...prepared?.env, DATABASE_URL: url.href, ...secrets },
+    async confess(hunt) {
+      for (const [name, value] of Object.entries(secrets)) hunt.hide(name, value);
+      const client = await connected(postgres.url);
+      const dump = await dumpDatabase(
+        async (text) => (await client.query<Record<string, unknown>>(text)).rows,
+      );
+      await client.end();
+      await hunt.hideSealed(dump, { keys: [key], except: [] });
+      if (!hunt.secrets().some((name) => name.startsWith('sealed')))
+        throw new Error('cannot hunt for secrets: no tenant has any');
+      hunt.search('the database', dump);
     },
     incidents: [
       ['cut', cut],

@@ -4,13 +4,16 @@
  * stands still, and what they stand on breaks. Afterwards all is left alone, and then everything must be as the specs say.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { findCondition } from '../../src/tenant/conditions.ts';
 import { appName } from '../../src/tenant/names.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
 import { eventually } from './eventually.ts';
 import {
+  callsOf,
   createOperator,
+  isSettled,
   persist,
+  reachPhase,
+  remove,
   seedImage,
   worldOf,
   type Operator,
@@ -123,7 +126,12 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     log('all scripts are through; looking at what is left');
     const tenants = await settled(operator);
     const world = await worldOf(simulator.url);
-    const violations = judge({ expectations, tenants, world });
+    const calls = await callsOf(simulator.url);
+    const shown = { 'the tenants': tenants, 'the world of Fly': world, 'the calls of Fly': calls };
+    const leaks = await house.leaks(
+      Object.fromEntries(Object.entries(shown).map(([place, value]) => [place, JSON.stringify(value)])),
+    );
+    const violations = [...judge({ expectations, tenants, world }), ...leaks];
     const deleted = expectations.filter((expectation) => expectation.deleted).length;
     const acceptedRestarts = expectations.reduce((sum, { restarts }) => sum + restarts, 0);
     return { incidents: happened, remaining: tenants.length, deleted, acceptedRestarts, violations };
@@ -192,30 +200,6 @@ async function script({ operator, expectation, kind, random }: ScriptOptions): P
       await remove(operator, name);
   }
   if (!expectation.deleted) expectation.uid = (await persist(() => operator.get(name))).body.metadata.uid;
-}
-
-async function remove(operator: Operator, name: string): Promise<void> {
-  await persist(() => operator.remove(name));
-  await eventually(async () => (await persist(() => operator.get(name))).status === 404, {
-    what: `tenant ${name} to be gone`,
-    timeoutMs: SCRIPT_TIMEOUT_MS,
-    intervalMs: POLL_MS,
-  });
-}
-
-function reachPhase(operator: Operator, name: string, phase: string): Promise<Tenant> {
-  return eventually(
-    async () => {
-      const { status, body } = await persist(() => operator.get(name));
-      return status === 200 && body.status?.phase === phase && isSettled(body) ? body : undefined;
-    },
-    { what: `tenant ${name} to be ${phase}`, timeoutMs: SCRIPT_TIMEOUT_MS, intervalMs: POLL_MS },
-  );
-}
-
-function isSettled({ metadata, status }: Tenant): boolean {
-  const ready = findCondition(status?.conditions, 'Ready');
-  return ready?.status === 'True' && ready.observedGeneration === metadata.generation;
 }
 
 /** All tenants, once every one of them is Ready at its generation. */

@@ -1,7 +1,9 @@
 /** A small client of the declarative door and of the simulator's control surface, for end-to-end tests and figures. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { findCondition } from '../../src/tenant/conditions.ts';
 import { API_VERSION, KIND, PLURAL } from '../../src/tenant/names.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
+import { eventually } from './eventually.ts';
 
 export interface Answer<T> {
   readonly status: number;
@@ -106,12 +108,18 @@ export interface SimulatedCall {
   readonly app?: string;
   readonly status: number | null;
   readonly latencyMs: number;
+  /** The fault that hit it. */
+  readonly fault?: string;
 }
 
 export interface SimulatedMachine {
   readonly id: string;
   readonly state: string;
-  readonly config: { readonly image?: string; readonly metadata?: Readonly<Record<string, string>> };
+  readonly config: {
+    readonly image?: string;
+    readonly metadata?: Readonly<Record<string, string>>;
+    readonly guest?: unknown;
+  };
   readonly versions: readonly string[];
   readonly transitions: readonly { readonly to: string; readonly ms: number }[];
 }
@@ -123,12 +131,46 @@ export interface SimulatedWorld {
       {
         readonly deleting: boolean;
         readonly machines: readonly SimulatedMachine[];
-        readonly volumes: readonly { readonly id: string; readonly state: string }[];
+        readonly volumes: readonly {
+          readonly id: string;
+          readonly state: string;
+          readonly size_gb: number;
+        }[];
         readonly addresses: readonly { readonly ip: string; readonly type: string }[];
+        readonly certificates: readonly { readonly hostname: string }[];
         readonly secrets: { readonly names: readonly string[] };
       }
     >
   >;
+}
+
+/** How long a tenant may take to get somewhere: longer than any back-off and grace together. */
+const REACH_TIMEOUT_MS = 240_000;
+
+/** The tenant once it is Ready at its generation, in this phase. */
+export function reachPhase(operator: Operator, name: string, phase: string): Promise<Tenant> {
+  return eventually(
+    async () => {
+      const { status, body } = await persist(() => operator.get(name));
+      return status === 200 && body.status?.phase === phase && isSettled(body) ? body : undefined;
+    },
+    { what: `tenant ${name} to be ${phase}`, timeoutMs: REACH_TIMEOUT_MS, intervalMs: 250 },
+  );
+}
+
+export function isSettled({ metadata, status }: Tenant): boolean {
+  const ready = findCondition(status?.conditions, 'Ready');
+  return ready?.status === 'True' && ready.observedGeneration === metadata.generation;
+}
+
+/** Deletes the tenant, and waits until it is gone. */
+export async function remove(operator: Operator, name: string): Promise<void> {
+  await persist(() => operator.remove(name));
+  await eventually(async () => (await persist(() => operator.get(name))).status === 404, {
+    what: `tenant ${name} to be gone`,
+    timeoutMs: REACH_TIMEOUT_MS,
+    intervalMs: 250,
+  });
 }
 
 export const worldOf = async (simulatorUrl: string): Promise<SimulatedWorld> =>

@@ -77,8 +77,11 @@ export async function startDaemon(options: {
   readonly simulatorUrl?: string;
   readonly port?: number;
   readonly env?: NodeJS.ProcessEnv;
+  /** Hears everything that the daemon prints. */
+  readonly onOutput?: (text: string) => void;
 }): Promise<Daemon> {
   const port = options.port ?? (await freePort());
+  const { onOutput } = options;
   const fly =
     options.simulatorUrl === undefined
       ? {}
@@ -91,6 +94,7 @@ export async function startDaemon(options: {
       ...fly,
       ...options.env,
     },
+    ...(onOutput !== undefined && { onOutput }),
   });
   const url = `http://127.0.0.1:${port}`;
   await ready(running, url);

@@ -55,8 +55,7 @@ export async function startReplicas(options: ReplicasOptions): Promise<Replicas>
     folders.push(stateDir);
     const daemon = await startDaemon({ stateDir, simulatorUrl: simulator.url, env: { ...shared, ...env } });
     running.push(daemon);
-    const identity = /^landlord_replica_info\{replica="([^"]+)"\}/m.exec(await metricsOf(daemon))?.[1];
-    if (identity === undefined) throw new Error('the daemon does not say which replica it is');
+    const identity = await identityOf(daemon);
     const operator = createOperator(
       () => daemon.url,
       () => daemon.credentials.operator_token,
@@ -85,8 +84,15 @@ export async function startReplicas(options: ReplicasOptions): Promise<Replicas>
 }
 
 /** Whether the call was this replica's. */
-export function isBy({ identity }: Replica): (call: SimulatedCall) => boolean {
+export function isBy({ identity }: Pick<Replica, 'identity'>): (call: SimulatedCall) => boolean {
   return ({ agent }) => agent === `landlord (${identity})`;
+}
+
+/** What the daemon, its metrics and Fly call it. */
+export async function identityOf(daemon: Daemon): Promise<string> {
+  const identity = /^landlord_replica_info\{replica="([^"]+)"\}/m.exec(await metricsOf(daemon))?.[1];
+  if (identity === undefined) throw new Error('the daemon does not say which replica it is');
+  return identity;
 }
 
 async function metricsOf(daemon: Daemon): Promise<string> {

@@ -1,8 +1,24 @@
-/** Clears up the databases and roles that daemons made for tenants which a test never deletes. */
+/** What a test does with the tenants' own databases: tries a password, and clears up what nobody deletes. */
+import pg from 'pg';
 import { systemClock } from '../../src/clock.ts';
 import { createTenantDatabases } from '../../src/database/tenant-databases.ts';
 import { databaseName } from '../../src/tenant/names.ts';
 import { silentLog, type TestDatabase } from './database.ts';
+
+/** Whether the password of the address opens its database, and may make something there. */
+export async function opens(url: string): Promise<boolean> {
+  const client = new pg.Client(url);
+  try {
+    await client.connect();
+    await client.query('CREATE TABLE IF NOT EXISTS proof (id int)');
+    return true;
+  } catch (error) {
+    if (error instanceof pg.DatabaseError && error.code === '28P01') return false;
+    throw error;
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
 
 /** To be called when the daemons are stopped: they would make them again. */
 export async function dropTenantDatabases(test: TestDatabase, uids: readonly string[]): Promise<void> {

@@ -1,7 +1,12 @@
 /** How is a step on the machine carried out? Apart from act.ts only because machines have the most moves. */
+import { WaitingError } from '../../controller/outcome.ts';
+import { FlyError } from '../../fly/errors.ts';
+import type { FlyMachines } from '../../fly/fly.ts';
 import { done, type Acted, type ActContext, type ActDependencies } from './acted.ts';
+import { LOOK_INTERVAL_MS } from './input.ts';
 import { upsert, type Amendment } from './observed.ts';
 import { METADATA } from './parts/machine-identity.ts';
+import { mountedVolumeId } from './parts/volume.ts';
 import type { Step } from './steps.ts';
 
 type MachineStep = Extract<Step, { machineId: string } | { kind: 'createMachine' }>;
@@ -70,9 +75,31 @@ async function configure(
     );
   }
   const update = { config, current_version: step.currentVersion, skip_launch: !step.launch, ...secrets };
-  const machine = await fly.machines.update({ app, machineId: step.machineId }, update, signal);
+  const target = { app, machineId: step.machineId };
+  const machine = await fly.machines.update(target, update, signal).catch(async (error: unknown) => {
+    if (await hasMoved(fly.machines, step, { error, signal }))
+      throw new WaitingError('MachineMoved', `Fly has moved machine "${step.machineId}"`, {
+        cause: error,
+        retryAfterMs: LOOK_INTERVAL_MS,
+      });
+    throw error;
+  });
   const { reason, message } = updateEvent(step);
   return done((observed) => ({ ...observed, machines: upsert(observed.machines, machine) }), reason, message);
+}
+
+/**
+ * Whether Fly refused an update for good only because it has moved the machine since the look: that gave it another
+ * volume, and with that the update would be another one. When this cannot be told, the refusal stands.
+ */
+async function hasMoved(
+  machines: FlyMachines,
+  { app, machineId, config }: Extract<MachineStep, { kind: 'updateMachine' }>,
+  { error, signal }: { readonly error: unknown; readonly signal: AbortSignal },
+): Promise<boolean> {
+  if (!(error instanceof FlyError) || error.kind !== 'terminal') return false;
+  const machine = await machines.get({ app, machineId }, signal).catch(() => undefined);
+  return machine?.config !== undefined && mountedVolumeId(machine) !== config.mounts?.[0]?.volume;
 }
 
 function inState(machineId: string, state: string): Amendment {
