@@ -88,8 +88,8 @@ export interface FlyMachines {
 }
 
 export interface FlyVolumes {
-  /** All volumes of the app that Fly still lists; soft-deleted ones are left out. */
-  list(app: string, signal: AbortSignal): Promise<WireVolume[]>;
+  /** All volumes of the app that Fly still lists, without the soft-deleted ones. Undefined: it knows no such app. */
+  list(app: string, signal: AbortSignal): Promise<WireVolume[] | undefined>;
   /** Undefined when Fly does not know it or it is deleted. */
   get(app: string, volumeId: string, signal: AbortSignal): Promise<WireVolume | undefined>;
   create(app: string, request: WireVolumeCreate, signal: AbortSignal): Promise<WireVolume>;

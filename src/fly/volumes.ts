@@ -32,7 +32,7 @@ export function createVolumes(transport: Transport): FlyVolumes {
           path: ['apps', app, 'volumes'],
           limit: { id: app },
           decode: (answer) => json(listOf(volumeSchema))(answer).filter(isLive),
-          means: { 404: () => [] },
+          means: { 404: () => undefined },
         },
         signal,
       ),

@@ -129,7 +129,7 @@ describe('apps', () => {
 
   test('that are not there hold nothing', async () => {
     expect(await fly.machines.list('t-none', signal)).toEqual([]);
-    expect(await fly.volumes.list('t-none', signal)).toEqual([]);
+    expect(await fly.volumes.list('t-none', signal)).toBeUndefined();
     expect(await fly.network.listAddresses('t-none', signal)).toEqual([]);
     expect(await fly.certificates.list('t-none', signal)).toEqual([]);
     expect(await fly.secrets.list('t-none', undefined, signal)).toEqual([]);
@@ -146,7 +146,7 @@ describe('what an app has beside machines', () => {
     await expect.poll(async () => (await fly.volumes.get(app, volume.id, signal))?.state).toBe('created');
     const extended = await fly.volumes.extend(app, volume.id, 3, signal);
     expect(extended.volume).toMatchObject({ id: volume.id, size_gb: 3 });
-    expect((await fly.volumes.list(app, signal)).map(({ id }) => id)).toEqual([volume.id]);
+    expect((await fly.volumes.list(app, signal))?.map(({ id }) => id)).toEqual([volume.id]);
     await fly.volumes.delete(app, volume.id, signal);
     expect(await fly.volumes.get(app, volume.id, signal)).toBeUndefined();
     expect(await fly.volumes.list(app, signal)).toEqual([]);

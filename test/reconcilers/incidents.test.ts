@@ -365,7 +365,7 @@ describe('a person', () => {
     await eventually(
       async () =>
         (await house.fly.machines.list(app, SIGNAL)).length +
-          (await house.fly.volumes.list(app, SIGNAL)).length ===
+          ((await house.fly.volumes.list(app, SIGNAL))?.length ?? 0) ===
         2,
       { what: 'what was made by hand to be listed' },
     );

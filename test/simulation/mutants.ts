@@ -112,6 +112,12 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'fly.volumes.list(app, signal),',
     replace: 'fly.volumes.list(app, signal).catch(() => []),',
   },
+  {
+    name: 'a list of volumes that Fly denies to have counts as empty',
+    file: 'fly/volumes.ts',
+    find: '.filter(isLive),\n          means: { 404: () => undefined },',
+    replace: '.filter(isLive),\n          means: { 404: () => [] },',
+  },
   // What is destroyed
   {
     name: 'a second volume is destroyed although it was mounted',
@@ -161,6 +167,12 @@ export const MUTANTS: readonly Mutant[] = [
     file: `${TENANT}/observe.ts`,
     find: "if (app === 'taken' && expected)",
     replace: "if (app === 'gone')",
+  },
+  {
+    name: 'an app that does not show counts as gone whatever shows of it',
+    file: `${TENANT}/observe.ts`,
+    find: '  if (app === undefined && isThere(await early)) throw contradiction(name);\n',
+    replace: '',
   },
   {
     name: 'a deletion does not wait for somebody who is at work on the database',

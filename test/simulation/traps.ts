@@ -34,6 +34,7 @@ export const TRAPS: readonly { readonly name: string; readonly history: History 
     name: 'a tenant that was suspended runs again',
     history: {
       ...CALM,
+      quietMs: 60_000,
       acts: [
         { atMs: 500, do: 'create', tenant: 0, spec: { image: IMAGE } },
         { atMs: 20_000, do: 'edit', tenant: 0, spec: { state: 'Suspended' } },
@@ -62,6 +63,7 @@ export const TRAPS: readonly { readonly name: string; readonly history: History 
     history: {
       ...CALM,
       latency: 3,
+      quietMs: 60_000,
       acts: [
         { atMs: 500, do: 'create', tenant: 0, spec: { image: IMAGE } },
         { atMs: 30_000, do: 'set-secret', tenant: 0, name: 'API_KEY', value: 'owners-secret-1' },
@@ -69,4 +71,59 @@ export const TRAPS: readonly { readonly name: string; readonly history: History 
       ],
     },
   },
+  {
+    name: 'an app that Fly does not let us into yet is waited for',
+    history: {
+      ...CALM,
+      acts: [{ atMs: 500, do: 'create', tenant: 0, spec: { image: IMAGE } }],
+      faults: [
+        { site: 'fly.Volumes_create', occurrence: 1, fate: '401', times: 2 },
+        { site: 'fly.App_IPAssignments_create', occurrence: 1, fate: '401', times: 2 },
+      ],
+    },
+  },
+  {
+    name: 'an app that does not show while it is deleted, and whose machine does, does not count as gone',
+    history: {
+      ...CALM,
+      acts: [
+        { atMs: 500, do: 'create', tenant: 0, spec: { image: IMAGE } },
+        { atMs: 40_000, do: 'delete', tenant: 0 },
+      ],
+      faults: [{ site: 'fly.Apps_show', occurrence: 5, fate: '404', times: 3 }],
+    },
+  },
+  {
+    name: 'lists that an app denies to have while it is there do not count as empty',
+    history: {
+      ...CALM,
+      acts: [{ atMs: 500, do: 'create', tenant: 0, spec: { image: IMAGE } }],
+      faults: [
+        { site: 'fly.Volumes_create', occurrence: 1, fate: 'crash-on-effect' },
+        { site: 'fly.Volumes_list', occurrence: 1, fate: '404', times: 80 },
+      ],
+    },
+  },
+  {
+    name: 'an idle machine whose size changes comes to rest again',
+    history: {
+      ...CALM,
+      latency: 1,
+      acts: [
+        { atMs: 500, do: 'create', tenant: 0, spec: { image: IMAGE } },
+        { atMs: 20_000, do: 'idle-machine', tenant: 0 },
+        { atMs: 30_000, do: 'edit', tenant: 0, spec: { memoryMb: 1024 } },
+      ],
+    },
+  },
 ];
+
+/** Somebody holds on to what is to be deleted: a tenant of another controller met that for two weeks on end. */
+export const NEVER_FREE: History = {
+  ...CALM,
+  acts: [
+    { atMs: 500, do: 'create', tenant: 0, spec: { image: IMAGE } },
+    { atMs: 20_000, do: 'delete', tenant: 0 },
+  ],
+  faults: [{ site: 'fly.Volume_delete', occurrence: 1, fate: '409 lease', times: 100 }],
+};

@@ -113,6 +113,17 @@ function flyFailure(step: Tried, error: FlyError): StepFailure {
   return { ...base, kind: error.kind, ...(delay !== undefined && { minDelayMs: delay }) };
 }
 
+/** Nobody is waited for by asking more rarely than this. */
+const LONGEST_WAIT_MS = 60_000;
+
+/**
+ * When to ask again whoever has to finish first: who is not done within seconds may never be, and is asked ever more
+ * rarely. `waitedMs`: since the tenant was last as it should be.
+ */
+export function waitMs(shortestMs: number, waitedMs: number): number {
+  return Math.max(shortestMs, Math.min(waitedMs / 10, LONGEST_WAIT_MS));
+}
+
 /** `createVolume` reads "create volume". */
 export function words(kind: string): string {
   return kind.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);

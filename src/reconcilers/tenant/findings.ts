@@ -6,6 +6,7 @@ import { isPaused, PAUSED } from '../../tenant/annotations.ts';
 import { PART_CONDITIONS, type ConditionType, type Finding } from '../../tenant/conditions.ts';
 import type { Failure, Tenant } from '../../tenant/schema.ts';
 import type { ReportInput } from './report.ts';
+import { healthChecks, isUnchecked } from './parts/machine.ts';
 import { findMachine } from './parts/machine-identity.ts';
 import { PARTS, type Part, type PartPlan } from './steps.ts';
 
@@ -91,12 +92,19 @@ function availableFinding({ tenant, observed }: FindingsInput): Finding {
   if (machine.config === undefined)
     return no('HostUnreachable', `the host of machine "${machine.id}" does not answer`);
   if (machine.state === 'started') {
-    const failing = machine.checks?.find((check) => check.status === 'critical');
+    const failing = healthChecks(machine).find((check) => check.status === 'critical');
     if (failing !== undefined)
       return no(
         'HealthCheckFailing',
         `health check "${failing.name ?? ''}" of machine "${machine.id}" fails; see its logs`,
       );
+    if (isUnchecked(machine))
+      return {
+        type,
+        status: 'Unknown',
+        reason: 'NoHealthYet',
+        message: `machine "${machine.id}" is started; its health check has no result yet`,
+      };
     return { type, status: 'True', reason: 'Serving', message: `machine "${machine.id}" is started` };
   }
   const exit = machine.events?.find((event) => event.type === 'exit')?.request?.exit_event;

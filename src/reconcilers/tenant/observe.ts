@@ -2,7 +2,7 @@
  * What is the world of this tenant like? Reads only, all at the same time, and only what the plan needs. A
  * failing read fails the whole look: a plan made from half a picture could create what exists.
  */
-import { TransientError } from '../../controller/outcome.ts';
+import { TransientError, WaitingError } from '../../controller/outcome.ts';
 import type { TenantDatabases } from '../../database/tenant-databases.ts';
 import { FlyError } from '../../fly/errors.ts';
 import type { Fly } from '../../fly/fly.ts';
@@ -11,7 +11,7 @@ import { parseImage } from '../../tenant/image.ts';
 import { imageTag } from '../../tenant/names.ts';
 import type { Tenant } from '../../tenant/schema.ts';
 import type { Vault } from '../../vault/vault.ts';
-import { appOf } from './input.ts';
+import { appOf, LOOK_INTERVAL_MS } from './input.ts';
 import { NOTHING_OBSERVED, upsert, type Observed, type ObservedImage, type ObservedTag } from './observed.ts';
 import { findMachine } from './parts/machine-identity.ts';
 import { mountedVolumeId } from './parts/volume.ts';
@@ -55,16 +55,33 @@ async function observePlatform(
   // What is in an app that was never seen can only be asked for once the app is there.
   const expected = tenant.status?.app !== undefined;
   const early = expected ? observeContents(fly, tenant, signal) : undefined;
-  // Awaited below only when the app is there; until then its failure is nobody's.
+  // Awaited below; until then its failure is nobody's.
   early?.catch(() => undefined);
   const app = await findApp(fly, name, signal);
   // A name that was ours is nobody else's: believed, a token without rights would end a deletion with the app alive.
   if (app === 'taken' && expected) throw refused(name, settings);
   if (app === 'taken') return { ...NOTHING_OBSERVED, appTaken: true };
+  if (app === undefined && isThere(await early)) throw contradiction(name);
   if (app === undefined) return NOTHING_OBSERVED;
   if (app.organization?.slug !== undefined && app.organization.slug !== settings.orgSlug)
     return { ...NOTHING_OBSERVED, app };
-  return { ...NOTHING_OBSERVED, app, ...(await (early ?? observeContents(fly, tenant, signal))) };
+  const contents = await (early ?? observeContents(fly, tenant, signal));
+  if (contents === undefined) throw contradiction(name);
+  return { ...NOTHING_OBSERVED, app, ...contents };
+}
+
+function isThere(contents: Contents | undefined): boolean {
+  return contents !== undefined && contents.machines.length + contents.volumes.length > 0;
+}
+
+/**
+ * Fly shows an app and does not know whose volumes it should list, or the other way round. Believed, the one would have
+ * a second volume made, and the other would let go of a tenant whose app is alive.
+ */
+function contradiction(app: string): WaitingError {
+  return new WaitingError('AppNotVisibleYet', `Fly shows app "${app}" in one place and not in another`, {
+    retryAfterMs: LOOK_INTERVAL_MS,
+  });
 }
 
 async function findApp(fly: Fly, name: string, signal: AbortSignal): Promise<WireApp | 'taken' | undefined> {
@@ -85,7 +102,8 @@ function refused(app: string, { orgSlug }: TenantSettings): TransientError {
 
 type Contents = Pick<Observed, 'addresses' | 'certificates' | 'volumes' | 'secrets' | 'machines'>;
 
-async function observeContents(fly: Fly, tenant: Tenant, signal: AbortSignal): Promise<Contents> {
+/** Undefined: Fly knows no such app where it is asked for its volumes. */
+async function observeContents(fly: Fly, tenant: Tenant, signal: AbortSignal): Promise<Contents | undefined> {
   const app = appOf(tenant);
   const [addresses, certificates, listed, secrets, machines] = await Promise.all([
     fly.network.listAddresses(app, signal),
@@ -94,6 +112,7 @@ async function observeContents(fly: Fly, tenant: Tenant, signal: AbortSignal): P
     fly.secrets.list(app, undefined, signal),
     observeMachines(fly, tenant, signal),
   ]);
+  if (listed === undefined) return undefined;
   const known = [tenant.status?.volume?.id, mountedVolumeId(findMachine(tenant, machines))];
   const volumes = await withUnlisted(fly, { app, listed, known }, signal);
   return { addresses, certificates, volumes, secrets, machines };

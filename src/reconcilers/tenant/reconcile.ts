@@ -9,10 +9,11 @@ import type { ReconcileContext } from '../../controller/pass.ts';
 import type { Clock } from '../../clock.ts';
 import { ConflictError, NotFoundError, type TenantName, type TenantStore } from '../../store/store.ts';
 import { isPaused } from '../../tenant/annotations.ts';
+import { findCondition } from '../../tenant/conditions.ts';
 import { FINALIZER } from '../../tenant/names.ts';
 import type { Tenant } from '../../tenant/schema.ts';
 import { carryOut } from './carry-out.ts';
-import { classifyFailure, gravest, type StepFailure } from './failures.ts';
+import { classifyFailure, gravest, waitMs, type StepFailure } from './failures.ts';
 import { LOOK_INTERVAL_MS } from './input.ts';
 import { observe, type ObserveDependencies } from './observe.ts';
 import { NOTHING_OBSERVED } from './observed.ts';
@@ -40,7 +41,12 @@ export function createTenantReconciler(dependencies: TenantReconcilerDependencie
       const tenant = await claim(dependencies, key);
       return tenant === undefined ? {} : await converge(dependencies, { key, tenant, context });
     } catch (error) {
-      throw isOutcome(error) ? error : asOutcome(classifyFailure({ kind: 'observe', target: key }, error), 0);
+      throw isOutcome(error)
+        ? error
+        : asOutcome(classifyFailure({ kind: 'observe', target: key }, error), {
+            recheckAfterMs: 0,
+            waitedMs: 0,
+          });
     }
   };
 }
@@ -65,7 +71,7 @@ async function converge(dependencies: TenantReconcilerDependencies, turn: Turn):
   if (gone && !pass.acted && !isPaused(tenant)) return release(dependencies, pass.tenant);
   await pass.write(plan, []);
   signal.throwIfAborted();
-  if (failure !== undefined) throw asOutcome(failure, sweepMs(dependencies));
+  if (failure !== undefined) throw outcomeOf(dependencies, pass, failure);
   if (pass.superseded) return { requeueAfterMs: 0 };
   if (isPaused(tenant)) return { requeueAfterMs: sweepMs(dependencies) };
   // What the answers say is believed for a status, but only a look lets go of a tenant.
@@ -106,8 +112,9 @@ async function observeInto(dependencies: TenantReconcilerDependencies, turn: Tur
   } catch (error) {
     const failure = classifyFailure({ kind: 'observe', target: tenant.metadata.name }, error);
     context.signal.throwIfAborted();
-    await new Pass({ ...options, observed: NOTHING_OBSERVED }).writeUnobserved(failure);
-    throw asOutcome(failure, sweepMs(dependencies));
+    const pass = new Pass({ ...options, observed: NOTHING_OBSERVED });
+    await pass.writeUnobserved(failure);
+    throw outcomeOf(dependencies, pass, failure);
   }
 }
 
@@ -128,11 +135,24 @@ function isOutcome(error: unknown): boolean {
   return error instanceof WaitingError || error instanceof TransientError || error instanceof TerminalError;
 }
 
-function asOutcome(failure: StepFailure, recheckAfterMs: number): unknown {
+/** What the controller is told of a failure that the pass has written down. */
+function outcomeOf(dependencies: TenantReconcilerDependencies, pass: Pass, failure: StepFailure): unknown {
+  const ready = findCondition(pass.tenant.status?.conditions, 'Ready');
+  const waitedMs =
+    ready?.status === 'False' ? dependencies.clock.now() - Date.parse(ready.lastTransitionTime) : 0;
+  return asOutcome(failure, { recheckAfterMs: sweepMs(dependencies), waitedMs });
+}
+
+function asOutcome(
+  failure: StepFailure,
+  { recheckAfterMs, waitedMs }: { readonly recheckAfterMs: number; readonly waitedMs: number },
+): unknown {
   const { reason, message, minDelayMs, cause } = failure;
   switch (failure.kind) {
     case 'waiting':
-      return new WaitingError(reason, message, { retryAfterMs: minDelayMs ?? LOOK_INTERVAL_MS });
+      return new WaitingError(reason, message, {
+        retryAfterMs: waitMs(minDelayMs ?? LOOK_INTERVAL_MS, waitedMs),
+      });
     case 'transient':
       return new TransientError(reason, message, { cause, ...(minDelayMs !== undefined && { minDelayMs }) });
     case 'terminal':

@@ -130,15 +130,13 @@ export function reportUnobserved(input: {
     ...before,
     phase: deletionTimestamp === undefined ? (before.phase ?? 'pending') : 'deleting',
     conditions: [...changed, ...kept],
-    failure: failureRecord({
-      failure,
-      attempt,
-      now,
-      generation,
-      secretsRevision: before.observedSecretsRevision ?? 0,
-    }),
   };
-  return { status, events: [...pauseEvents({ tenant, status }), { type: 'Warning', reason, message }] };
+  // A wait is no failure.
+  if (failure.kind === 'waiting') return { status, events: pauseEvents({ tenant, status }) };
+  const secretsRevision = before.observedSecretsRevision ?? 0;
+  const failed = failureRecord({ failure, attempt, now, generation, secretsRevision });
+  const events = [...pauseEvents({ tenant, status }), { type: 'Warning' as const, reason, message }];
+  return { status: { ...status, failure: failed }, events };
 }
 
 /** Pinned before any machine gets it; kept while the registry is asked anew for the next generation. */

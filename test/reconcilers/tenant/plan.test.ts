@@ -487,6 +487,64 @@ describe('restarts, resumes and deploys', () => {
   });
 });
 
+describe('a machine that has started', () => {
+  const available = (checks: WireMachine['checks']) =>
+    statusOf(withMachine(running, { checks: checks ?? [] })).conditions?.find(
+      ({ type }) => type === 'Available',
+    );
+
+  it('is not called available before its health check has a result', () => {
+    expect(available([])).toMatchObject({ status: 'Unknown', reason: 'NoHealthYet' });
+    const name = 'servicecheck-00-http-8080';
+    expect(available([{ name, status: 'critical' }])).toMatchObject({ reason: 'HealthCheckFailing' });
+    expect(available([{ name, status: 'passing' }])).toMatchObject({ status: 'True', reason: 'Serving' });
+  });
+
+  it('is not judged by the checks that Fly makes up', () => {
+    const fake = { name: 'bg_deployments_compat_1', status: 'critical' };
+    expect(available([fake])).toMatchObject({ reason: 'NoHealthYet' });
+    expect(available([fake, { name: 'servicecheck-00-http-8080', status: 'passing' }])).toMatchObject({
+      status: 'True',
+    });
+  });
+});
+
+describe('a machine that is on its way to another state', () => {
+  const since = (forMs: number): string => new Date(LATER - forMs).toISOString();
+
+  it.each([
+    'creating',
+    'starting',
+    'replacing',
+    'updating',
+    'stopping',
+    'suspending',
+    'restarting',
+    'pending',
+  ])('is neither changed nor replaced: %s', (state) => {
+    const changed = edited(withMachine(running, { state, updated_at: since(599_000) }), { memoryMb: 1024 });
+    expect(kinds(changed)).toEqual([]);
+    expect(reasons(changed)).toEqual(['MachineInTransition']);
+  });
+
+  it('and does not arrive is called wedged after ten minutes', () => {
+    const wedged = withMachine(running, { state: 'stopping', updated_at: since(601_000) });
+    expect(reasons(wedged)).toEqual(['MachineWedged']);
+    expect(kinds(wedged)).toEqual([]);
+  });
+});
+
+describe('a machine that is to be made', () => {
+  it('goes where its volume is, by the id of the volume, wherever the spec would have it', () => {
+    const volumes = [{ ...running.observed.volumes[0]!, id: 'vol_far', region: 'ord' }];
+    const state = { ...fresh(), observed: { ...running.observed, volumes, machines: [] } };
+    expect(plan(state).steps.find(({ kind }) => kind === 'createMachine')).toMatchObject({
+      region: 'ord',
+      config: { mounts: [{ volume: 'vol_far' }] },
+    });
+  });
+});
+
 describe('an image that is not there', () => {
   const missing: State = (() => {
     const tenant = makeTenant();

@@ -3,7 +3,7 @@
  * version, whose config carries what it was made for. Whether it happened can therefore always be read from Fly,
  * and it happens once whatever crashes in between.
  */
-import type { WireMachine, WireMachineEvent } from '../../../fly/wire.ts';
+import type { WireMachine, WireMachineCheck, WireMachineEvent } from '../../../fly/wire.ts';
 import { appOf, graceLeftMs, LOOK_INTERVAL_MS, type PlanInput } from '../input.ts';
 import { NAMED_GRACE_MS, UNNAMED_GRACE_MS, WEDGED_AFTER_MS } from '../settings.ts';
 import { blocked, settled, waiting, working, type DraftStep, type PartPlan } from '../steps.ts';
@@ -225,9 +225,19 @@ function power(input: PlanInput, machine: WireMachine): PartPlan {
 }
 
 /** A health check has no result yet, or fails: Available depends on it, and no feed tells when it changes. */
-function isUnproven({ config, checks = [] }: WireMachine): boolean {
-  const configured = config?.services?.some((service) => (service.checks ?? []).length > 0) === true;
-  return configured && (checks.length === 0 || checks.some((check) => check.status !== 'passing'));
+function isUnproven(machine: WireMachine): boolean {
+  return isUnchecked(machine) || healthChecks(machine).some((check) => check.status !== 'passing');
+}
+
+/** Whether it is to be checked and no check has a result yet: that says neither that it is well nor that it is not. */
+export function isUnchecked(machine: WireMachine): boolean {
+  const configured = machine.config?.services?.some((service) => (service.checks ?? []).length > 0) === true;
+  return configured && healthChecks(machine).length === 0;
+}
+
+/** Results of its health checks, without those that Fly makes up for deployments of its own client (fly-api section 15). */
+export function healthChecks({ checks = [] }: WireMachine): readonly WireMachineCheck[] {
+  return checks.filter(({ name = '' }) => !name.startsWith('bg_deployments_compat'));
 }
 
 /** Often while the machine is young, then ever more rarely: an app that never passes is its owner's to mend. */
