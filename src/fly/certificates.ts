@@ -70,7 +70,6 @@ export function createCertificates(transport: Transport): FlyCertificates {
           path: ['apps', app, 'certificates', hostname],
           limit: { id: app },
           decode: nothing,
-          means: { 404: nothing },
         },
         signal,
       ),

@@ -1,7 +1,9 @@
 /**
  * What can Landlord ask of Fly? One function an operation, Fly's own field names inside, an AbortSignal
  * everywhere. Reads may be retried a few times inside; a write is sent once and its failure reported.
- * Every function rejects with FlyError only.
+ * Every function rejects with FlyError only. Whoever deletes a machine, a volume, an address or a certificate has just
+ * seen it in a list: there a 404 is the failure `NotFound` and no success, since one of the two is behind, and until
+ * both agree nobody may rely on its being gone.
  */
 import type {
   WireApp,
@@ -59,7 +61,7 @@ export interface FlyMachines {
   stop(target: MachineTarget, signal: AbortSignal): Promise<void>;
   suspend(target: MachineTarget, signal: AbortSignal): Promise<void>;
   restart(target: MachineTarget, signal: AbortSignal): Promise<void>;
-  /** Destroys with force. A machine that is not found is a failure `NotFound`: whoever listed it must look again. */
+  /** Destroys with force. Throws `NotFound`, see the head of this file. */
   destroy(target: MachineTarget, signal: AbortSignal): Promise<void>;
   /**
    * Blocks until the machine is in one of the states, at most `timeoutMs` (60 s is Fly's maximum).
@@ -100,7 +102,7 @@ export interface FlyVolumes {
     sizeGb: number,
     signal: AbortSignal,
   ): Promise<{ volume: WireVolume; needsRestart: boolean }>;
-  /** A volume that is not there is success. */
+  /** Throws `NotFound`, see the head of this file. */
   delete(app: string, volumeId: string, signal: AbortSignal): Promise<void>;
 }
 

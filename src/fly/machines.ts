@@ -107,10 +107,6 @@ function lifecycleCall(
   };
 }
 
-/**
- * A 404 is no success here: whoever destroys a machine has just seen it in a list, and one of the two is behind. Until
- * both agree nobody may rely on its being gone.
- */
 function destroyCall(target: MachineTarget): Call<void> {
   return {
     operation: 'Machines_delete',

@@ -45,7 +45,6 @@ export function createNetwork(transport: Transport): FlyNetwork {
           path: ['apps', app, 'ip_assignments', ip],
           limit: { id: app },
           decode: nothing,
-          means: { 404: nothing },
         },
         signal,
       ),

@@ -86,7 +86,6 @@ export function createVolumes(transport: Transport): FlyVolumes {
           path: ['apps', app, 'volumes', volumeId],
           limit: { id: app },
           decode: nothing,
-          means: { 404: nothing },
         },
         signal,
       ),

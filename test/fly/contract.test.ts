@@ -150,7 +150,7 @@ describe('what an app has beside machines', () => {
     await fly.volumes.delete(app, volume.id, signal);
     expect(await fly.volumes.get(app, volume.id, signal)).toBeUndefined();
     expect(await fly.volumes.list(app, signal)).toEqual([]);
-    await fly.volumes.delete(app, 'vol_none', signal);
+    await expect(fly.volumes.delete(app, 'vol_none', signal)).rejects.toMatchObject({ reason: 'NotFound' });
   });
 
   test('addresses are allocated and released', async () => {
@@ -161,7 +161,7 @@ describe('what an app has beside machines', () => {
     expect(listed).toHaveLength(2);
     expect(listed.map((address) => address.ip)).toContain(ip);
     await fly.network.releaseAddress(app, ip, signal);
-    await fly.network.releaseAddress(app, ip, signal);
+    await expect(fly.network.releaseAddress(app, ip, signal)).rejects.toMatchObject({ reason: 'NotFound' });
     expect(await fly.network.listAddresses(app, signal)).toHaveLength(1);
   });
 
@@ -178,7 +178,9 @@ describe('what an app has beside machines', () => {
       acme_requested: true,
     });
     await fly.certificates.delete(app, hostname, signal);
-    await fly.certificates.delete(app, hostname, signal);
+    await expect(fly.certificates.delete(app, hostname, signal)).rejects.toMatchObject({
+      reason: 'NotFound',
+    });
     expect(await fly.certificates.list(app, signal)).toEqual([]);
   });
 

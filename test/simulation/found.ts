@@ -161,4 +161,31 @@ export const FOUND: readonly { readonly name: string; readonly history: History 
       faults: [{ site: 'fly.App_IPAssignments_create', occurrence: 1, fate: '412 capacity' }],
     },
   },
+  {
+    name: 'what the journal need not remember any more is no reason for a write',
+    history: {
+      ...{ seed: 31_182, latency: 0, quietMs: 330_000 },
+      acts: [
+        { atMs: 290, do: 'create', tenant: 0, spec: { image: IMAGE, hostnames: ['first.test'] } },
+        { atMs: 1_532, do: 'edit', tenant: 0, spec: { hostnames: [] } },
+      ],
+      faults: [],
+    },
+  },
+  {
+    name: 'a certificate that is not found when it is to be deleted, and stands in the list, does not count as gone',
+    history: {
+      ...{ seed: 32_695, latency: 0, quietMs: 0 },
+      acts: [
+        {
+          atMs: 618,
+          do: 'create',
+          tenant: 0,
+          spec: { image: IMAGE, hostnames: ['first.test'], state: 'Suspended' },
+        },
+        { atMs: 4_136, do: 'edit', tenant: 0, spec: { hostnames: [] } },
+      ],
+      faults: [{ site: 'fly.App_Certificates_delete', occurrence: 1, fate: '404' }],
+    },
+  },
 ];

@@ -139,7 +139,9 @@ export class Pass {
   async #writeReport(status: TenantStatus, events: readonly TenantEvent[]): Promise<void> {
     const writing = { events: [...this.#unwritten, ...events], changes: [...this.#changes] };
     const before = this.#stored.status;
-    if (!isDeepStrictEqual(status, before) || writing.events.length > 0) {
+    // What the journal need not remember any more goes with the next write, and is no reason for one.
+    const kept = writing.changes.length > 0 ? status : { ...status, ...journalOf(before, status) };
+    if (!isDeepStrictEqual(kept, before) || writing.events.length > 0) {
       // Steps go on while the write is under way: what they note and change meanwhile is left for the next one.
       this.#unwritten = [];
       await this.#swap(status, writing.events);
@@ -189,6 +191,12 @@ export class Pass {
       `tenant ${namespace}/${name}: ${before ?? 'new'} -> ${status.phase ?? 'unknown'} (${ready?.message ?? ''})`,
     );
   }
+}
+
+/** The journal with all that either of the two remembers, as a part of a status. */
+function journalOf(before: TenantStatus | undefined, after: TenantStatus): Pick<TenantStatus, 'requested'> {
+  const requested = { ...before?.requested, ...after.requested };
+  return Object.keys(requested).length > 0 ? { requested } : {};
 }
 
 function withIntents(status: TenantStatus, beginning: readonly Step[], now: number): TenantStatus {
