@@ -61,7 +61,7 @@ function world(): Promise<SimulatedWorld> {
 }
 
 describe('a machine', () => {
-  it('that was made although the answer was lost is found, also when a second create is refused first', async () => {
+  it('that was made although the answer was lost is found, whether it shows before a second create or refuses it', async () => {
     const [tenant] = await createUnseen(['lost-machine']);
     await fault(tenant!, { operation: 'Machines_create', kind: 'applied-answer-lost' });
     await house.restartLoop();
@@ -69,7 +69,8 @@ describe('a machine', () => {
     const creates = (await house.calls(`sp-${tenant!.metadata.uid}`)).filter(
       ({ operation }) => operation === 'Machines_create',
     );
-    expect(creates.map(({ status }) => status)).toEqual([null, 409]);
+    // Which of the two depends on how busy this computer is: Fly's time runs faster than its own here.
+    expect([[null], [null, 409]]).toContainEqual(creates.map(({ status }) => status));
     expect((await house.app(found))?.machines).toHaveLength(1);
   });
 
