@@ -314,6 +314,7 @@ const LIVES: readonly {
   readonly id: InvariantId;
   readonly acts: readonly Act[];
   readonly quietMs?: number;
+  readonly replicas?: number;
   readonly tamper?: (stage: Stage) => void;
 }[] = [
   // Fly is away from the beginning: the spec is never acted on.
@@ -328,7 +329,22 @@ const LIVES: readonly {
   { id: 'E7', acts: [BIRTH!], quietMs: 60_000, tamper: scribble },
   { id: 'BUG', acts: [BIRTH!], tamper: trip },
   { id: 'S13', acts: [BIRTH!], tamper: crowd },
+  { id: 'S12', acts: [BIRTH!], quietMs: 60_000, tamper: boast },
+  { id: 'E6', acts: [BIRTH!], replicas: 2, quietMs: 60_000, tamper: abdicate },
 ];
+
+/** No daemon has anything any more, as far as one can see. */
+function abdicate({ scene }: Stage): void {
+  for (const daemon of scene.daemons) Object.assign(daemon, { elector: { holdingOf: () => undefined } });
+}
+
+/** The daemon tells who asks it that it is about to do what it never does. */
+function boast({ scene }: Stage): void {
+  for (const daemon of scene.daemons)
+    Object.assign(daemon, {
+      preview: () => Promise.resolve({ steps: [{ kind: 'createVolume', target: 'x' }] }),
+    });
+}
 
 /** Somebody keeps writing although nothing changes. */
 function scribble({ scene }: Stage): void {

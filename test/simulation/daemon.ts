@@ -10,7 +10,9 @@ import type { TenantDatabases } from '../../src/database/tenant-databases.ts';
 import { createFly } from '../../src/fly/client.ts';
 import { createLoop, type Loop } from '../../src/loop.ts';
 import { permittedStore } from '../../src/reconcilers/tenant/permitted-store.ts';
+import { previewPlan, type TenantPlanView } from '../../src/reconcilers/tenant/plan-view.ts';
 import type { Exchange } from '../../src/simulator/exchange.ts';
+import type { Tenant } from '../../src/tenant/schema.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import type { Maker } from '../invariants/maker.ts';
 import { everyShard } from '../support/every-shard.ts';
@@ -58,8 +60,15 @@ export interface DaemonParts {
   readonly onRemoval: (operation: string, uid: string, maker: Maker) => void;
 }
 
+export interface Started {
+  readonly loop: Loop;
+  readonly elector: Elector;
+  /** What the daemon answers who asks it what it would do next. */
+  readonly preview: (tenant: Tenant, signal: AbortSignal) => Promise<TenantPlanView>;
+}
+
 /** Starts the loop of one daemon, in its process. */
-export function startLoop(parts: DaemonParts): Loop {
+export function startLoop(parts: DaemonParts): Started {
   const { process, wire, metrics } = parts;
   const { clock } = process;
   const { elector, epochOf } = openElection(parts);
@@ -86,13 +95,16 @@ export function startLoop(parts: DaemonParts): Loop {
     }),
   });
   const always = (): boolean => true;
-  const loop = createLoop({
-    store,
+  const means = {
     fly,
     vault: vaultOverWire(parts, always),
     databases: databasesOverWire(parts, always),
     settings: SETTINGS,
     clock,
+  };
+  const loop = createLoop({
+    ...means,
+    store,
     log: parts.logger,
     metrics,
     acting: {
@@ -106,7 +118,12 @@ export function startLoop(parts: DaemonParts): Loop {
     },
   });
   loop.start();
-  return loop;
+  const { digestUsedElsewhere } = loop;
+  return {
+    loop,
+    elector,
+    preview: (tenant, signal) => previewPlan({ ...means, digestUsedElsewhere }, tenant, signal),
+  };
 }
 
 interface Election {

@@ -188,4 +188,18 @@ export const FOUND: readonly { readonly name: string; readonly history: History 
       faults: [{ site: 'fly.App_Certificates_delete', occurrence: 1, fate: '404' }],
     },
   },
+  {
+    name: 'a machine that was destroyed and still stands in the list does not count as running',
+    history: {
+      ...{ seed: 4_458, latency: 3, quietMs: 0, replicas: 3 },
+      acts: [
+        { atMs: 760, do: 'create', tenant: 0, spec: { image: imageNamed('world') } },
+        { atMs: 4_231, do: 'edit', tenant: 0, spec: { volumeGb: 5 } },
+        { atMs: 5_308, do: 'edit', tenant: 0, spec: { image: IMAGE } },
+        { atMs: 10_597, do: 'undeploy', tenant: 0 },
+        { atMs: 14_344, do: 'edit', tenant: 0, spec: { image: IMAGE } },
+      ],
+      faults: [{ site: 'fly.Machines_create', occurrence: 1, fate: 'truncated JSON' }],
+    },
+  },
 ];

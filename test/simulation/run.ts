@@ -4,6 +4,7 @@
  * and nothing may be left.
  */
 import { appOf } from '../../src/reconcilers/tenant/input.ts';
+import type { TenantPlanView } from '../../src/reconcilers/tenant/plan-view.ts';
 import { isPaused } from '../../src/tenant/annotations.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
 import { misreports } from '../invariants/holdings.ts';
@@ -13,6 +14,7 @@ import type { History } from './history.ts';
 import { asleep, brokenBy, bugs, checkNothingLeft, complaint, help, needsHelp, rests } from './judge.ts';
 import { EPOCH_MS } from './kernel.ts';
 import { raiseCurtain, type Onlooker, type Stage } from './stage.ts';
+import { watchSuccession } from './succession.ts';
 import type { Fault } from './wire.ts';
 
 /** What came of a history. */
@@ -67,6 +69,7 @@ export async function runHistory(
   } = {},
 ): Promise<Verdict> {
   const stage = raiseCurtain(history, { keep: options.keepTrace === true, onlooker: options.onlooker });
+  watchSuccession(stage);
   options.tamper?.(stage);
   const { kernel, scene, verdicts, trace } = stage;
   await (history.patient ? actPatiently(stage) : actByTheClock(stage));
@@ -179,6 +182,24 @@ async function beQuiet(stage: Stage): Promise<void> {
     const wrong = [...contradictions(tenant), ...misreports(tenant, app), ...asleep(stage, tenant, app)];
     verdicts.check('E1', wrong.length === 0, () => `${tenant.metadata.name}: ${wrong.join(', ')}`);
   }
+  await askForPlans(stage);
+}
+
+/** S12: who asks a daemon what it would do is told what it does: nothing, where all is quiet. */
+async function askForPlans({ kernel, scene, verdicts }: Stage): Promise<void> {
+  const [daemon] = scene.daemons;
+  if (daemon === undefined) return;
+  const tenants = scene.tenants.list().items;
+  const waiting = new AbortController();
+  let plans: readonly TenantPlanView[] = [];
+  void Promise.all(tenants.map((tenant) => daemon.preview(tenant, waiting.signal))).then(
+    (answers) => (plans = answers),
+  );
+  const done = (): boolean => plans.length === tenants.length;
+  await kernel.run({ limitMs: kernel.now() + SETTLING_MS.usually, done });
+  verdicts.check('S12', done(), () => 'nobody answers who asks for a plan');
+  const steps = plans.flatMap((plan) => plan.steps.map(({ kind, target }) => `${kind} ${target}`));
+  verdicts.check('S12', steps.length === 0, () => `planned, and not done: ${steps.join(', ')}`);
 }
 
 /** E5: everything is deleted, and nothing is left of it, also of what was still under way. */

@@ -4,7 +4,6 @@
  */
 import { pino } from 'pino';
 import type { RuntimeMetrics } from '../../src/controller/metrics.ts';
-import type { Loop } from '../../src/loop.ts';
 import { control } from '../../src/simulator/control.ts';
 import { createExchange, type Exchange } from '../../src/simulator/exchange.ts';
 import type { LatencyOptions } from '../../src/simulator/latency.ts';
@@ -12,7 +11,7 @@ import { createWorld, type World } from '../../src/simulator/world.ts';
 import { appName } from '../../src/tenant/names.ts';
 import type { AppView } from '../invariants/holdings.ts';
 import type { Maker } from '../invariants/maker.ts';
-import { SETTINGS, startLoop, type DaemonParts } from './daemon.ts';
+import { SETTINGS, startLoop, type DaemonParts, type Started } from './daemon.ts';
 import type { FlyCall } from './fly-http.ts';
 import type { Kernel, Process } from './kernel.ts';
 import { createModelDatabases, type ModelDatabases } from './model/databases.ts';
@@ -57,9 +56,8 @@ export interface Scene {
   appTouched(name: string): void;
 }
 
-export interface Daemon {
+export interface Daemon extends Started {
   readonly process: Process;
-  readonly loop: Loop;
 }
 
 export interface SceneOptions {
@@ -169,7 +167,7 @@ export function createScene(options: SceneOptions): Scene {
       }),
       informer: () => ({ restarted: () => undefined }),
     };
-    const loop = startLoop({
+    const started = startLoop({
       ...options,
       process,
       maker,
@@ -184,7 +182,7 @@ export function createScene(options: SceneOptions): Scene {
       metrics,
       logger,
     });
-    daemons.push({ process, loop });
+    daemons.push({ process, ...started });
   }
 
   function bury(process: Process): void {

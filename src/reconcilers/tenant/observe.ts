@@ -134,7 +134,8 @@ async function withUnlisted(
 
 /**
  * The recorded machine by its id, which is fresher than the list and under a wider rate limit; the list when
- * there is none. A tenant that is being deleted always gets the list: nothing may be left behind.
+ * there is none. A tenant that is being deleted always gets the list: nothing may be left behind. A list lags behind,
+ * so each machine that it shows is read as well: one that was just destroyed is not taken for alive.
  */
 async function observeMachines(fly: Fly, tenant: Tenant, signal: AbortSignal): Promise<WireMachine[]> {
   const app = appOf(tenant);
@@ -144,10 +145,14 @@ async function observeMachines(fly: Fly, tenant: Tenant, signal: AbortSignal): P
   const alive = recorded !== undefined && recorded.state !== 'destroyed' && recorded.state !== 'destroying';
   if (alive && !deleted) return [recorded];
   const listed = await fly.machines.list(app, signal);
-  // A list lags behind; but a machine that it shows and that is "not found" by its id may as well be there.
-  const gone = recorded !== undefined && !alive;
-  const others = gone ? listed.filter((machine) => machine.id !== machineId) : listed;
-  return alive ? upsert(others, recorded) : others;
+  const others = await Promise.all(
+    listed
+      .filter(({ id }) => recorded === undefined || id !== machineId)
+      // One that is "not found" by its id may as well be there.
+      .map(async (machine) => (await fly.machines.get({ app, machineId: machine.id }, signal)) ?? machine),
+  );
+  const present = others.filter(({ state }) => state !== 'destroyed');
+  return alive ? upsert(present, recorded) : present;
 }
 
 /** Resolves the image unless this generation's is pinned already. */
