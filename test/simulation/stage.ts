@@ -39,6 +39,9 @@ export interface Onlooker {
 /** So far behind are the simulated Fly's lists at its usual latency (`src/simulator/latency.ts`). */
 const LIST_LAG_MS = 2_000;
 
+/** No answer takes longer, from its arrival on; what hangs is none. */
+const LONGEST_ANSWER_MS = 1_000;
+
 /** Builds everything, with the watchers of what may never happen in place. */
 export function raiseCurtain(
   history: History,
@@ -75,9 +78,12 @@ export function raiseCurtain(
   /** S13: a call of one who has not lost count is not refused for their number. */
   function checkRefusal({ operation, path, made, status }: FlyCall): void {
     const id = `${operation} ${path.split('/')[3] ?? ''}`;
-    const counted = count(arrived.get(id), made);
-    arrived.set(id, counted);
-    verdicts.check('S13', status !== 429 || counted.lost, () => `${operation} was refused`);
+    arrived.set(id, count(arrived.get(id), made));
+    if (status !== 429) return;
+    // Calls are told of when they are answered: one that came before this one may not have been yet.
+    scene.wire.outside.later(LONGEST_ANSWER_MS, () =>
+      verdicts.check('S13', arrived.get(id)?.lost === true, () => `${operation} was refused`),
+    );
   }
 
   const scene = createScene({
