@@ -300,4 +300,41 @@ export const MUTANTS: readonly Mutant[] = [
     find: "new Set(['Unauthorized', 'Forbidden', 'QuotaExceeded'])",
     replace: "new Set(['Unauthorized'])",
   },
+  // What is believed
+  {
+    name: 'an answer that was long in coming begins no grace anew',
+    file: `${TENANT}/pass.ts`,
+    find: 'if (this.#options.now() - since > NAMED_GRACE_MS) this.renew(intent);',
+    replace: 'if (this.#options.now() - since > Infinity) this.renew(intent);',
+  },
+  {
+    name: 'a machine that is not found when it is to be destroyed counts as gone',
+    file: 'fly/machines.ts',
+    find: '    decode: nothing,\n  };\n}\n\n/** A start that was refused',
+    replace: '    decode: nothing,\n    means: { 404: nothing },\n  };\n}\n\n/** A start that was refused',
+  },
+  {
+    name: 'a certificate that is not found when it is to be deleted counts as gone',
+    file: 'fly/certificates.ts',
+    find: '          decode: nothing,\n',
+    replace: '          decode: nothing,\n          means: { 404: nothing },\n',
+  },
+  {
+    name: 'a machine that Fly has moved since the look stalls the tenant',
+    file: `${TENANT}/act-machine.ts`,
+    find: "if (!(error instanceof FlyError) || error.kind !== 'terminal') return false;",
+    replace: 'if (error !== undefined) return false;',
+  },
+  {
+    name: 'a lagging list of machines is believed',
+    file: `${TENANT}/observe.ts`,
+    find: '(await fly.machines.get({ app, machineId: machine.id }, signal)) ?? machine',
+    replace: 'await Promise.resolve(machine)',
+  },
+  {
+    name: 'what the journal need not remember any more is a reason for a write',
+    file: `${TENANT}/pass.ts`,
+    find: 'writing.changes.length > 0 ? status',
+    replace: 'writing.changes.length >= 0 ? status',
+  },
 ];
