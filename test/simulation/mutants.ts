@@ -85,8 +85,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a machine that is not found by its id is left out of the list',
     file: `${TENANT}/observe.ts`,
-    find: 'const gone = recorded !== undefined && !alive;',
-    replace: 'const gone = machineId !== undefined && !alive;',
+    find: 'recorded === undefined || id !== machineId',
+    replace: 'id !== machineId',
   },
   {
     name: 'an empty volume is made in place of a lost one',

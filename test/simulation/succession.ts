@@ -17,6 +17,8 @@ export function watchSuccession({ history, kernel, scene, verdicts }: Stage): vo
   if (replicas === 1) return;
   let seen = '';
   let upsetMs = kernel.now();
+  /** Since when those are nobody's that are. */
+  const nobodysSinceMs = new Map<string, number>();
 
   function look(): void {
     const { births, daemons, wire } = scene;
@@ -25,12 +27,15 @@ export function watchSuccession({ history, kernel, scene, verdicts }: Stage): vo
     const now = `${births} ${daemons.length} ${lost}`;
     if (asleep || now !== seen) upsetMs = kernel.now() + (lost > 0 ? LOST_CALL_MS : 0);
     seen = now;
-    if (kernel.now() > upsetMs + REPLACED_WITHIN_MS)
-      for (const { metadata } of scene.tenants.list().items) {
-        const { name } = metadata;
-        const held = daemons.some(({ elector }) => elector.holdingOf(tenantKey(metadata)) !== undefined);
-        verdicts.check('E6', held, () => `tenant ${name} is nobody's`);
-      }
+    for (const { metadata } of scene.tenants.list().items) {
+      const { name, uid } = metadata;
+      // One that is handed over is nobody's for a moment.
+      if (daemons.some(({ elector }) => elector.holdingOf(tenantKey(metadata)) !== undefined))
+        nobodysSinceMs.delete(uid);
+      else if (!nobodysSinceMs.has(uid)) nobodysSinceMs.set(uid, kernel.now());
+      const sinceMs = Math.max(upsetMs, nobodysSinceMs.get(uid) ?? Infinity);
+      verdicts.check('E6', kernel.now() < sinceMs + REPLACED_WITHIN_MS, () => `tenant ${name} is nobody's`);
+    }
     wire.outside.later(LOOK_EVERY_MS, look);
   }
   look();
