@@ -3,6 +3,7 @@
  * specs want, whatever faults may still strike; then nothing may be written any more; at last every tenant is deleted,
  * and nothing may be left.
  */
+import { setMaxListeners } from 'node:events';
 import { appOf } from '../../src/reconcilers/tenant/input.ts';
 import type { TenantPlanView } from '../../src/reconcilers/tenant/plan-view.ts';
 import { isPaused } from '../../src/tenant/annotations.ts';
@@ -191,6 +192,8 @@ async function askForPlans({ kernel, scene, verdicts }: Stage): Promise<void> {
   if (daemon === undefined) return;
   const tenants = scene.tenants.list().items;
   const waiting = new AbortController();
+  // So many calls listen to this one signal; Node would take that for a leak.
+  setMaxListeners(0, waiting.signal);
   let plans: readonly TenantPlanView[] = [];
   void Promise.all(tenants.map((tenant) => daemon.preview(tenant, waiting.signal))).then(
     (answers) => (plans = answers),
