@@ -24,6 +24,8 @@ import { addFault } from './replicas.ts';
 export interface PointsOptions {
   readonly store: ChaosStore;
   readonly strike: Strike;
+  /** Both, unless told. */
+  readonly moments?: readonly (keyof typeof MOMENTS)[];
   readonly stateDir: string;
   readonly simulatorEnv?: NodeJS.ProcessEnv;
   readonly log: (line: string) => void;
@@ -53,10 +55,10 @@ export async function runPoints(options: PointsOptions): Promise<PointsResult> {
     const sites = sitesOf(await callsOf(simulator.url));
     const points: Record<string, number> = {};
     const violations: string[] = [];
-    for (const [moment, fault] of Object.entries(MOMENTS)) {
+    for (const moment of options.moments ?? (['before', 'after'] as const)) {
       for (const { operation, occurrence } of sites) {
         points[`${operation} ${occurrence} ${moment}`] = 0;
-        await addFault(simulator, { operation, occurrence, ...fault });
+        await addFault(simulator, { operation, occurrence, ...MOMENTS[moment] });
       }
       const lived = await strikeDuring(options, { house, simulator, moment, points }, () =>
         live(house, simulator, `struck-${moment}`),
