@@ -139,12 +139,6 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'the finalizer goes with a pass that has just acted',
-    file: `${TENANT}/reconcile.ts`,
-    find: 'if (gone && !pass.acted && !isPaused(tenant)) return release',
-    replace: 'if (gone && !isPaused(tenant)) return release',
-  },
-  {
     name: 'the finalizer goes although something failed',
     file: `${TENANT}/reconcile.ts`,
     find: 'tenant.metadata.deletionTimestamp !== undefined && plan.converged && failure === undefined;',
