@@ -8,15 +8,12 @@ import { findCondition, type Condition, type ConditionType } from '../../src/ten
 import type { Tenant } from '../../src/tenant/schema.ts';
 import { liveMachines } from '../invariants/holdings.ts';
 import { eventually } from '../support/eventually.ts';
-import { createHarness, IMAGE, type Harness } from './harness.ts';
+import { createHarness, IMAGE, LISTS_LAG, type Harness } from './harness.ts';
 import { invariants } from './invariants.ts';
 
 let house: Harness;
 beforeAll(async () => {
-  house = await createHarness({
-    timeFactor: 10,
-    latency: { ranges: { list: [8_000, 8_000], volumeUnbind: [0, 5_000] } },
-  });
+  house = await createHarness({ timeFactor: 10, latency: LISTS_LAG });
 });
 afterAll(() => house.close());
 
@@ -24,18 +21,6 @@ const SIGNAL = new AbortController().signal;
 
 function condition(tenant: Tenant, type: ConditionType): Condition | undefined {
   return findCondition(tenant.status?.conditions, type);
-}
-
-/** Until a condition gives the reason, at the newest generation. */
-function reason(name: string, type: ConditionType, wanted: string): Promise<Tenant> {
-  return house.waitFor(name, `have ${type} for the reason ${wanted}`, (tenant) => {
-    const found = condition(tenant, type);
-    return found?.reason === wanted && found.observedGeneration === tenant.metadata.generation;
-  });
-}
-
-function fault(tenant: Tenant, plan: Record<string, unknown>): Promise<unknown> {
-  return house.control('POST', '/faults', { app: `sp-${tenant.metadata.uid}`, ...plan });
 }
 
 /** How Fly answered each call of one operation. */
@@ -55,7 +40,7 @@ describe('a host without room', () => {
     const tenant = await house.phase('pinned', 'awaiting_deploy');
     await fill(tenant, true);
     await house.edit('pinned', { image: IMAGE });
-    const waiting = await reason('pinned', 'MachineReady', 'HostWithoutCapacity');
+    const waiting = await house.reason('pinned', 'MachineReady', 'HostWithoutCapacity');
     expect(waiting.status?.failure).toMatchObject({ step: 'createMachine', terminal: false });
     expect(condition(waiting, 'Stalled')?.status).toBe('False');
     await fill(tenant, false);
@@ -69,7 +54,7 @@ describe('a host without room', () => {
     const tenant = await house.phase('cramped', 'running');
     await fill(tenant, true);
     await house.edit('cramped', { memoryMb: 2048 });
-    const waiting = await reason('cramped', 'MachineReady', 'HostWithoutCapacity');
+    const waiting = await house.reason('cramped', 'MachineReady', 'HostWithoutCapacity');
     expect(waiting.status?.failure).toMatchObject({ step: 'updateMachine', terminal: false });
     expect(liveMachines(await house.app(waiting))).toMatchObject([{ state: 'started' }]);
     await fill(tenant, false);
@@ -152,7 +137,7 @@ describe('a machine', () => {
       await house.edit(name, { state: 'Suspended' });
       const tenant = await house.phase(name, 'suspended');
       const body = { error: `failed_precondition: ${words}` };
-      await fault(tenant, { operation: 'Machines_start', kind: 'status', status: 412, body, count: 3 });
+      await house.fault(tenant, { operation: 'Machines_start', kind: 'status', status: 412, body, count: 3 });
       await house.edit(name, { state: 'Running' });
       const resumed = await invariants(house, name);
       expect(liveMachines(await house.app(resumed))).toMatchObject([{ state: 'started' }]);
@@ -163,22 +148,22 @@ describe('a machine', () => {
 
   it('whose health check fails is called so, and is neither restarted nor replaced', async () => {
     await house.create('unwell');
-    const tenant = await reason('unwell', 'Available', 'Serving');
+    const tenant = await house.reason('unwell', 'Available', 'Serving');
     const before = await house.writes(tenant);
     const checks = `/machines/${tenant.status?.machine?.id ?? ''}/checks`;
     await house.control('POST', checks, { status: 'critical' });
-    const unwell = await reason('unwell', 'Available', 'HealthCheckFailing');
+    const unwell = await house.reason('unwell', 'Available', 'HealthCheckFailing');
     expect(condition(unwell, 'Ready')?.status).toBe('True');
     await house.control('POST', checks, { status: null });
-    await reason('unwell', 'Available', 'Serving');
+    await house.reason('unwell', 'Available', 'Serving');
     expect(await house.writes(tenant)).toEqual(before);
   });
 
   it('is made anew although a certificate of the tenant is refused for good: no verdict is shared', async () => {
     const tenant = await house.create('half-refused', { hostnames: ['refused.example.com'] });
     const status = { kind: 'status', status: 422, body: { error: 'Validation failed: Hostname' }, count: 50 };
-    await fault(tenant, { operation: 'App_Certificates_acme_create', ...status });
-    const stalled = await reason('half-refused', 'Stalled', 'BadRequest');
+    await house.fault(tenant, { operation: 'App_Certificates_acme_create', ...status });
+    const stalled = await house.reason('half-refused', 'Stalled', 'BadRequest');
     const [first] = await eventually(
       async () => {
         const machines = liveMachines(await house.app(stalled));

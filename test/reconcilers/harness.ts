@@ -19,6 +19,7 @@ import { createSimulatorServer, type SimulatorServer } from '../../src/simulator
 import { createPostgresStore } from '../../src/store/postgres/postgres-store.ts';
 import { ConflictError, type EventStore, type StoredEvent, type TenantStore } from '../../src/store/store.ts';
 import { databaseName, FINALIZER } from '../../src/tenant/names.ts';
+import { findCondition, type ConditionType } from '../../src/tenant/conditions.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
 import { createVault } from '../../src/vault/postgres-vault.ts';
 import type { OwnersVault } from '../../src/vault/vault.ts';
@@ -77,10 +78,14 @@ export interface Harness {
   waitFor(name: string, what: string, test: (tenant: Tenant) => boolean): Promise<Tenant>;
   /** Until the newest generation is in the phase. */
   phase(name: string, phase: string): Promise<Tenant>;
+  /** Until a condition gives the reason, at the newest generation. */
+  reason(name: string, type: ConditionType, wanted: string): Promise<Tenant>;
   gone(name: string): Promise<void>;
   plan(tenant: Tenant): Promise<TenantPlanView>;
   eventsOf(tenant: Tenant): Promise<StoredEvent[]>;
   control<T>(method: string, path: string, body?: unknown): Promise<T>;
+  /** Makes the simulated Fly do something unusual in the tenant's app; see docs/simulator.md. */
+  fault(tenant: Tenant, plan: Record<string, unknown>): Promise<void>;
   app(tenant: Tenant): Promise<AppView | undefined>;
   /** Calls that Fly has seen: all of those that it remembers, or those about one app. */
   calls(app?: string): Promise<LoggedCall[]>;
@@ -88,6 +93,9 @@ export interface Harness {
   writes(tenant?: Tenant): Promise<Record<string, number>>;
   close(): Promise<void>;
 }
+
+/** Lists lag far behind, so that nothing holds only because everybody sees everything at once. */
+export const LISTS_LAG: LatencyOptions = { ranges: { list: [8_000, 8_000], volumeUnbind: [0, 5_000] } };
 
 /** The parts of a loop that a test may put something in front of. */
 export type LoopParts = Pick<LoopOptions, 'store' | 'fly' | 'vault' | 'databases'>;
@@ -193,6 +201,14 @@ export async function createHarness(options: HarnessOptions = {}): Promise<Harne
         ({ status, metadata }) =>
           status?.phase === phase && status.observedGeneration === metadata.generation,
       ),
+    reason: (name, type, wanted) =>
+      harness.waitFor(name, `have ${type} for the reason ${wanted}`, ({ status, metadata }) => {
+        const found = findCondition(status?.conditions, type);
+        return found?.reason === wanted && found.observedGeneration === metadata.generation;
+      }),
+    async fault(tenant, plan) {
+      await harness.control('POST', '/faults', { app: appOf(tenant), ...plan });
+    },
     async gone(name) {
       await eventually(async () => (await store.get(named(name))) === undefined, {
         what: `tenant ${name} to be gone`,

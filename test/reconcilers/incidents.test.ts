@@ -7,16 +7,13 @@ import { findCondition, type Condition, type ConditionType } from '../../src/ten
 import { imageTag } from '../../src/tenant/names.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
 import { eventually } from '../support/eventually.ts';
-import { createHarness, IMAGE, settings, type Harness, type SimulatedWorld } from './harness.ts';
+import { createHarness, IMAGE, LISTS_LAG, settings, type Harness, type SimulatedWorld } from './harness.ts';
 import { invariants, nothingLeft, secretsOf } from './invariants.ts';
 import { liveMachines, liveVolumes } from '../invariants/holdings.ts';
 
 let house: Harness;
 beforeAll(async () => {
-  house = await createHarness({
-    timeFactor: 10,
-    latency: { ranges: { list: [8_000, 8_000], volumeUnbind: [0, 5_000] } },
-  });
+  house = await createHarness({ timeFactor: 10, latency: LISTS_LAG });
 });
 afterAll(() => house.close());
 
@@ -24,18 +21,6 @@ const SIGNAL = new AbortController().signal;
 
 function condition(tenant: Tenant, type: ConditionType): Condition | undefined {
   return findCondition(tenant.status?.conditions, type);
-}
-
-/** Until a condition gives the reason, at the newest generation. */
-function reason(name: string, type: ConditionType, wanted: string): Promise<Tenant> {
-  return house.waitFor(name, `have ${type} for the reason ${wanted}`, (tenant) => {
-    const found = condition(tenant, type);
-    return found?.reason === wanted && found.observedGeneration === tenant.metadata.generation;
-  });
-}
-
-function fault(tenant: Tenant, plan: Record<string, unknown>): Promise<unknown> {
-  return house.control('POST', '/faults', { app: `sp-${tenant.metadata.uid}`, ...plan });
 }
 
 /** Creates tenants while nobody looks, so that a test can prepare what the loop is to find. */
@@ -63,7 +48,7 @@ function world(): Promise<SimulatedWorld> {
 describe('a machine', () => {
   it('that was made although the answer was lost is found, whether it shows before a second create or refuses it', async () => {
     const [tenant] = await createUnseen(['lost-machine']);
-    await fault(tenant!, { operation: 'Machines_create', kind: 'applied-answer-lost' });
+    await house.fault(tenant!, { operation: 'Machines_create', kind: 'applied-answer-lost' });
     await house.restartLoop();
     const found = await invariants(house, 'lost-machine');
     const creates = (await house.calls(`sp-${tenant!.metadata.uid}`)).filter(
@@ -84,7 +69,7 @@ describe('a machine', () => {
       SIGNAL,
     );
     await house.edit('leased', { memoryMb: 1024 });
-    const waiting = await reason('leased', 'MachineReady', 'LeaseHeld');
+    const waiting = await house.reason('leased', 'MachineReady', 'LeaseHeld');
     expect(waiting.status?.failure).toBeUndefined();
     expect(condition(waiting, 'Stalled')?.status).toBe('False');
     await house.fly.machines.releaseLease({ ...target, nonce }, SIGNAL);
@@ -97,7 +82,7 @@ describe('a machine', () => {
     const host = liveMachines(await house.app(tenant))[0]?.host ?? '';
     await house.control('POST', `/hosts/${host}`, { status: 'unreachable' });
     await house.edit('cut-off', { memoryMb: 1024 });
-    const waiting = await reason('cut-off', 'MachineReady', 'HostUnreachable');
+    const waiting = await house.reason('cut-off', 'MachineReady', 'HostUnreachable');
     expect(condition(waiting, 'Ready')).toMatchObject({ status: 'False', reason: 'HostUnreachable' });
     expect(condition(waiting, 'Available')).toMatchObject({ status: 'False', reason: 'HostUnreachable' });
     expect(await house.writes(waiting)).not.toHaveProperty('Machines_update');
@@ -154,7 +139,7 @@ describe('a machine', () => {
       },
       { what: 'Fly to give up restarting the machine' },
     );
-    const crashed = await reason('crashing', 'Available', 'Crashed');
+    const crashed = await house.reason('crashing', 'Available', 'Crashed');
     expect(condition(crashed, 'Available')?.status).toBe('False');
     expect(condition(crashed, 'Available')?.message).toContain('exit code 3');
     expect(await house.writes(crashed)).not.toHaveProperty('Machines_start');
@@ -165,7 +150,7 @@ describe('a volume', () => {
   it('that Fly shows but cannot mount is a failure with back-off, and stalls nobody', async () => {
     const [tenant] = await createUnseen(['half-dead']);
     const body = { error: 'invalid_argument: volume not found' };
-    await fault(tenant!, { operation: 'Machines_create', kind: 'status', status: 400, body, count: 3 });
+    await house.fault(tenant!, { operation: 'Machines_create', kind: 'status', status: 400, body, count: 3 });
     await house.restartLoop();
     const healed = await invariants(house, 'half-dead');
     const refusals = (await house.eventsOf(healed)).filter((event) => event.reason === 'NotFound');
@@ -179,7 +164,7 @@ describe('a volume', () => {
     const volume = tenant.status?.volume?.id ?? '';
     await house.control('POST', `/volumes/${volume}/destroy`);
     await house.edit('robbed', { image: IMAGE });
-    const lost = await reason('robbed', 'VolumeReady', 'VolumeLost');
+    const lost = await house.reason('robbed', 'VolumeReady', 'VolumeLost');
     expect(lost.status?.phase).toBe('failed');
     expect(condition(lost, 'Stalled')?.message).toContain(volume);
     expect(await house.writes(lost)).toMatchObject({ Volumes_create: 1 });
@@ -194,12 +179,12 @@ describe('a volume', () => {
     const tenant = await house.phase('bereft', 'running');
     const volume = tenant.status?.volume?.id ?? '';
     await house.control('POST', `/volumes/${volume}/destroy`);
-    const lost = await reason('bereft', 'VolumeReady', 'VolumeLost');
+    const lost = await house.reason('bereft', 'VolumeReady', 'VolumeLost');
     expect(condition(lost, 'Stalled')?.status).toBe('True');
     expect(liveMachines(await house.app(lost)).map(({ id }) => id)).toEqual([lost.status?.machine?.id]);
     // An acknowledgement of another loss is none of this one.
     await house.edit('bereft', { acknowledgedVolumeLoss: 'vol_another' });
-    const still = await reason('bereft', 'VolumeReady', 'VolumeLost');
+    const still = await house.reason('bereft', 'VolumeReady', 'VolumeLost');
     expect(await house.writes(still)).toMatchObject({ Volumes_create: 1 });
     await house.edit('bereft', { acknowledgedVolumeLoss: volume });
     const healed = await invariants(house, 'bereft');
@@ -227,7 +212,7 @@ describe('Fly', () => {
   it('without room in a region is asked again with back-off, and nobody need do anything', async () => {
     await house.control('POST', '/regions/lhr', { capacity: 'none' });
     await house.create('crowded', { region: 'lhr' });
-    const waiting = await reason('crowded', 'VolumeReady', 'RegionWithoutCapacity');
+    const waiting = await house.reason('crowded', 'VolumeReady', 'RegionWithoutCapacity');
     expect(waiting.status?.failure).toMatchObject({ step: 'createVolume', terminal: false });
     expect(waiting.status?.failure?.nextAttemptAt).toBeDefined();
     expect(condition(waiting, 'Stalled')?.status).toBe('False');
@@ -240,7 +225,7 @@ describe('Fly', () => {
     await house.phase('over-quota', 'awaiting_deploy');
     await house.control('POST', '/regions/fra', { capacity: 'quota' });
     await house.edit('over-quota', { image: IMAGE });
-    const waiting = await reason('over-quota', 'MachineReady', 'QuotaExceeded');
+    const waiting = await house.reason('over-quota', 'MachineReady', 'QuotaExceeded');
     expect(waiting.status?.failure).toMatchObject({ step: 'createMachine', terminal: false });
     expect(condition(waiting, 'Stalled')?.status).toBe('False');
     await house.control('POST', '/regions/fra', { capacity: 'ok' });
@@ -269,7 +254,7 @@ describe('Fly', () => {
 describe('a person', () => {
   it('who edits twice in the middle of a pass gets the last spec, by one machine that was never updated', async () => {
     const [tenant] = await createUnseen(['restless']);
-    await fault(tenant!, { operation: 'Volumes_create', kind: 'late', afterMs: 5_000 });
+    await house.fault(tenant!, { operation: 'Volumes_create', kind: 'late', afterMs: 5_000 });
     await house.restartLoop();
     await eventually(async () => (await house.writes(tenant))['Volumes_create'] === 1, {
       what: 'the volume to be asked for',
@@ -325,7 +310,7 @@ describe('a person', () => {
 
   it('who deletes a tenant while the answer to making its app is lost leaves nothing behind', async () => {
     const [tenant] = await createUnseen(['regretted-at-once']);
-    await fault(tenant!, { operation: 'Apps_create', kind: 'applied-answer-lost' });
+    await house.fault(tenant!, { operation: 'Apps_create', kind: 'applied-answer-lost' });
     await house.restartLoop();
     await eventually(async () => (await house.writes(tenant))['Apps_create'] === 1, {
       what: 'the app to be asked for',
@@ -394,7 +379,7 @@ describe('what is not ours', () => {
       { what: 'the visitor to be listed' },
     );
     await remove('visited');
-    const blocked = await reason('visited', 'Stalled', 'ForeignMachine');
+    const blocked = await house.reason('visited', 'Stalled', 'ForeignMachine');
     expect(condition(blocked, 'Stalled')?.message).toContain(visitor.id);
     expect(liveMachines(await house.app(blocked))).toHaveLength(2);
     await house.control('POST', `/machines/${visitor.id}/destroy`);
@@ -411,7 +396,7 @@ describe('what is not ours', () => {
     const app = `sp-${tenant!.metadata.uid}`;
     await house.control('POST', '/apps', { name: app, ...kind });
     await house.restartLoop();
-    await reason(name, 'Stalled', 'AppNameTaken');
+    await house.reason(name, 'Stalled', 'AppNameTaken');
     await remove(name);
     await house.gone(name);
     expect((await world()).apps[app]).toMatchObject({ org: 'others', deleting: false });
@@ -510,7 +495,7 @@ describe('many tenants', () => {
     const unlucky = tenants[17]!;
     await house.control('POST', '/apps', { name: `sp-${unlucky.metadata.uid}`, foreign: true });
     await house.restartLoop();
-    await reason('many-17', 'Stalled', 'AppNameTaken');
+    await house.reason('many-17', 'Stalled', 'AppNameTaken');
     for (const name of names.filter((other) => other !== 'many-17')) await house.phase(name, 'running');
     for (const name of ['many-0', 'many-18', 'many-49']) await invariants(house, name);
   }, 60_000);
