@@ -111,3 +111,9 @@ export async function addFault(simulator: Simulator, fault: Record<string, unkno
   const { status } = await call(`${simulator.url}/_simulator/faults`, { method: 'POST', body: fault });
   if (status !== 200) throw new Error(`the simulator refused the fault with ${status}`);
 }
+
+/** What was planned and has not begun does not happen any more. */
+export async function clearFaults(simulator: Simulator): Promise<void> {
+  const { status } = await call(`${simulator.url}/_simulator/faults`, { method: 'DELETE' });
+  if (status !== 204) throw new Error(`the simulator kept the faults with ${status}`);
+}
