@@ -114,10 +114,13 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     });
     const all = Promise.all(scripts);
     all.catch(() => undefined);
+    // In rounds of all kinds: few incidents are enough to have had each.
+    const round: string[] = [];
     while (count < options.incidents) {
       await delay(100 + random() * 1_400);
-      const [name, incident] = [...house.incidents][Math.floor(random() * house.incidents.size)]!;
-      await incident();
+      if (round.length === 0) round.push(...house.incidents.keys());
+      const [name = ''] = round.splice(Math.floor(random() * round.length), 1);
+      await house.incidents.get(name)?.();
       happened[name] = (happened[name] ?? 0) + 1;
       count += 1;
       log(`${count} of ${options.incidents}: ${name}`);
