@@ -53,6 +53,8 @@ export interface History {
   readonly seed: number;
   /** How slow Fly is: its latencies are multiplied by this. */
   readonly latency: number;
+  /** Lists show what was so long ago, times `latency`; up to two seconds when absent. */
+  readonly listLagMs?: number;
   /** In the order of their times, counted from the beginning. */
   readonly acts: readonly Act[];
   /** How many daemons there are; one when absent, which then has no need of leases. */
@@ -66,9 +68,10 @@ export interface History {
 
 /** The history in words, one line for each thing that somebody or something does. */
 export function describeHistory(history: History): string[] {
-  const { seed, latency, replicas = 1, acts, patient, faults, quietMs } = history;
+  const { seed, latency, listLagMs, replicas = 1, acts, patient, faults, quietMs } = history;
+  const lag = listLagMs === undefined ? '' : `, its lists lag behind by ${(listLagMs * latency) / 1_000} s`;
   return [
-    `seed ${seed}, ${replicas} daemons, Fly takes ${latency} times its usual time, ${quietMs / 1_000} s of quiet at the end`,
+    `seed ${seed}, ${replicas} daemons, Fly takes ${latency} times its usual time${lag}, ${quietMs / 1_000} s of quiet at the end`,
     ...acts.map(
       (act) => `${patient ? 'then' : `at ${(act.atMs / 1_000).toFixed(3)} s`}: ${describeAct(act)}`,
     ),

@@ -37,6 +37,8 @@ export async function shrink(history: History, invariant: InvariantId): Promise<
 
   await tryWith({ ...shortest, replicas: 1 });
   await tryWith({ ...shortest, latency: 0 });
+  const { listLagMs: _, ...usual } = shortest;
+  await tryWith(usual);
   await tryWith({ ...shortest, quietMs: 0 });
   for (let before = -1; before !== lengthOf(shortest) && attempts < MOST_ATTEMPTS;) {
     before = lengthOf(shortest);

@@ -47,7 +47,7 @@ export function raiseCurtain(
   history: History,
   { keep, onlooker }: { readonly keep: boolean; readonly onlooker?: Onlooker | undefined },
 ): Stage {
-  const { seed, faults } = history;
+  const { seed, faults, latency, listLagMs } = history;
   const verdicts = createVerdicts();
   const stir: Stage['stir'] = { changed: true, commits: 0, writes: 0, made: {} };
   const touched = new Set<string>();
@@ -60,7 +60,7 @@ export function raiseCurtain(
     now: () => kernel.now(),
     secrets: () => scene.vault.secrets,
     leftElsewhere: (uid) => leftElsewhere(scene, uid),
-    listLagMs: LIST_LAG_MS * history.latency,
+    listLagMs: (listLagMs ?? LIST_LAG_MS) * latency,
   });
 
   /** After every turn: what did it change on Fly? */
@@ -91,7 +91,13 @@ export function raiseCurtain(
     trace,
     seed,
     faults,
-    latency: { factor: history.latency, ranges: { volumeUnbind: [0, 8_000] } },
+    latency: {
+      factor: latency,
+      ranges: {
+        volumeUnbind: [0, 8_000],
+        ...(listLagMs !== undefined && { list: [listLagMs, listLagMs] }),
+      },
+    },
     // It would change Fly in the middle of the quiet.
     autostop: history.quietMs === 0,
     replicas: history.replicas ?? 1,

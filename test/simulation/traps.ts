@@ -62,7 +62,8 @@ export const TRAPS: readonly { readonly name: string; readonly history: History 
     name: 'a machine boots with the secrets that were set for it',
     history: {
       ...CALM,
-      latency: 3,
+      latency: 1,
+      listLagMs: 12_000,
       quietMs: 60_000,
       acts: [
         { atMs: 500, do: 'create', tenant: 0, spec: { image: IMAGE } },
