@@ -178,6 +178,11 @@ export const statusSchema = z.object({
       generation: z.int().min(0),
       secretsRevision: z.int().min(0).optional(),
       nextAttemptAt: timestamp.optional(),
+      others: z
+        .array(z.object({ step: word, reason: word, message: text(1024) }))
+        .max(16)
+        .optional()
+        .describe('Other steps that failed for good, and are not tried again until then either.'),
     })
     .optional(),
 });

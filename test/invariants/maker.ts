@@ -27,13 +27,18 @@ export interface Made extends Maker {
 const HARMLESS_SKEW_MS = 2_000;
 
 /**
- * Whether the later one of two makers could not know of the call: it comes late, and is waited for by whoever made it,
- * and by nobody else, since all that others know is when it was begun; or the later one reads on a clock further ahead
- * than that by which the call was written down that it is over.
+ * Whether the later one of two makers could not know of the call: it comes late, and is waited for by whoever made it
+ * and has not stood still since, which ends a holding; all that others know is when it was begun. Or the later one is
+ * misled.
  */
-export function isUnknowable(call: Made, later: Maker): boolean {
-  const misled = later.skewMs - call.skewMs > HARMLESS_SKEW_MS;
-  return misled || (call.late && call.process !== later.process);
+function isUnknowable(call: Made, later: Maker): boolean {
+  const waits = call.process === later.process && later.awakeSinceMs <= call.beganMs;
+  return isMisled(call, later) || (call.late && !waits);
+}
+
+/** Whether the later one reads on a clock further ahead than that by which the call was written down that it is over. */
+export function isMisled(call: Made, later: Maker): boolean {
+  return later.skewMs - call.skewMs > HARMLESS_SKEW_MS;
 }
 
 /** Whether of two calls that make the same thing the second was rightly made; `lagMs`: how far lists are behind. */

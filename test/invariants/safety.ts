@@ -12,7 +12,7 @@ import type { Tenant } from '../../src/tenant/schema.ts';
 import { DESTRUCTIVE, type Write } from './destruction.ts';
 import { differences, liveMachines, liveVolumes, mayAppearRight, type AppView } from './holdings.ts';
 import type { Verdicts } from './invariant.ts';
-import { isUnknowable, mayRepeat, type Made, type Maker } from './maker.ts';
+import { isMisled, mayRepeat, type Made, type Maker } from './maker.ts';
 import { checkTold, checkTransition } from './status.ts';
 
 /** After so long every daemon knows that a tenant is paused, also one that has to poll the store for it. */
@@ -167,7 +167,7 @@ export function createSafety(options: SafetyOptions): Safety {
     if (!had || has || before.spec.deletionPolicy === 'Orphan') return;
     const { name, uid } = known.tenant.metadata;
     const left = [
-      ...(known.app === undefined || known.app.deleting ? [] : ['its app']),
+      ...(known.app === undefined || known.app.deleting || isLeftRightly(known) ? [] : ['its app']),
       ...options.leftElsewhere(uid),
     ];
     verdicts.check('S8', left.length === 0, () => `tenant ${name} is let go and leaves ${left.join(', ')}`);
@@ -274,12 +274,14 @@ export function createSafety(options: SafetyOptions): Safety {
       );
       verdicts.check('S5', !orphaned, () => `${target}: its policy is Orphan`);
     },
-    mayBeLeft(name) {
-      const { releasedBy, makings } = byApp.get(name) ?? {};
-      const made = makings?.get('Apps_create');
-      return releasedBy !== undefined && made !== undefined && isUnknowable(made, releasedBy);
-    },
+    mayBeLeft: (name) => isLeftRightly(byApp.get(name)),
   };
+}
+
+/** Whoever let go of the tenant thought that the making of its app was long over. */
+function isLeftRightly({ releasedBy, makings }: Partial<Known> = {}): boolean {
+  const made = makings?.get('Apps_create');
+  return releasedBy !== undefined && made !== undefined && isMisled(made, releasedBy);
 }
 
 function wantsTheSame(one: Tenant, other: Tenant): boolean {

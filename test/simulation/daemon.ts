@@ -16,7 +16,7 @@ import type { Tenant } from '../../src/tenant/schema.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import type { Maker } from '../invariants/maker.ts';
 import { everyShard } from '../support/every-shard.ts';
-import { createFlyHttp, type FlyCall } from './fly-http.ts';
+import { createFlyHttp, type FlyCall, type FlyHttpOptions } from './fly-http.ts';
 import type { Kernel, Process } from './kernel.ts';
 import type { ModelDatabases } from './model/databases.ts';
 import type { ModelLeases } from './model/leases.ts';
@@ -52,6 +52,7 @@ export interface DaemonParts {
   readonly inTheNameOf: <T>(maker: Maker, perform: () => T) => T;
   readonly onFlyCall: (call: FlyCall) => void;
   /** A write to Fly leaves the daemon. `epoch`: of the holding under which it is made, when there are others. */
+  readonly onFlyAnswer: FlyHttpOptions['onAnswer'];
   readonly onFlyWrite: (write: {
     readonly app: string;
     readonly epoch: number | undefined;
@@ -91,6 +92,7 @@ export function startLoop(parts: DaemonParts): Started {
     http: createFlyHttp({
       ...parts,
       onCall: parts.onFlyCall,
+      onAnswer: parts.onFlyAnswer,
       onWrite: (app, { maker, mayBegin }) => parts.onFlyWrite({ app, epoch: epochOf(mayBegin), maker }),
     }),
   });

@@ -11,6 +11,7 @@ import { appNameOf, routeOf, type SimulatedRequest } from '../../src/simulator/r
 import { flyAnswer, type Fate } from './fate.ts';
 import type { Kernel, Process } from './kernel.ts';
 import type { Maker, Made } from '../invariants/maker.ts';
+import type { Answered } from './refusals.ts';
 import type { Wire } from './wire.ts';
 
 /** Between here and Fly, one way; Fly's own time is part of the world. */
@@ -41,6 +42,8 @@ export interface FlyHttpOptions {
   /** Says who makes a call now. */
   readonly maker: () => Maker;
   readonly onCall: (call: FlyCall) => void;
+  /** A write is answered, and the answer sets out. */
+  readonly onAnswer: (answered: Answered) => void;
   /** A write is about to leave the process, under the permit with which it was made. */
   readonly onWrite: (app: string, write: { readonly maker: Maker; readonly mayBegin: MayBegin }) => void;
 }
@@ -87,7 +90,7 @@ function begin(options: FlyHttpOptions, waiting: Waiting): void {
   const { operation, app, isWrite, sent } = simulated(request);
   const maker = options.maker();
   if (isWrite && app !== undefined) options.onWrite(app, { maker, mayBegin: request.mayBegin });
-  const fate = wire.begin(process, `fly.${operation}`);
+  const fate = wire.begin(process, `fly.${operation}`, app);
   if (fate === 'crash-before') {
     wire.crash(process);
     return;
@@ -99,8 +102,13 @@ function begin(options: FlyHttpOptions, waiting: Waiting): void {
   const call = { operation, isWrite, app };
   if (fate === 'request-lost') return;
   wire.outside.later(delayMs, () => {
+    const answered = (): void => {
+      if (isWrite && app !== undefined)
+        options.onAnswer({ operation, app, path: sent.path, body: sent.body, fate, maker });
+    };
     const spoken = flyAnswer(fate ?? 'crash-before');
     if (spoken !== undefined && spoken.applied === undefined) {
+      answered();
       backTo(options, () => caller.answer(answerOf({ ...spoken, ...bodyOf(spoken.body) })));
       return;
     }
@@ -113,6 +121,7 @@ function begin(options: FlyHttpOptions, waiting: Waiting): void {
       });
     void options.exchange.perform(sent, caller.gone).then((delivery) => {
       note(delivery.kind === 'answer' ? delivery.answer.status : undefined);
+      if (fate === undefined && delivery.kind === 'answer') answered();
       end(options, { fate, delivery, caller });
     });
   });

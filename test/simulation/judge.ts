@@ -9,6 +9,8 @@ import { differences, liveMachines, type AppView } from '../invariants/holdings.
 import type { InvariantId } from '../invariants/invariant.ts';
 import { isReady, isStalled } from '../invariants/status.ts';
 import { SETTINGS } from './daemon.ts';
+import { tenantName } from './people.ts';
+import { FOR_GOOD } from './refusals.ts';
 import type { Scene } from './scene.ts';
 import { leftElsewhere, type Stage } from './stage.ts';
 
@@ -61,7 +63,7 @@ export function brokenBy(stage: Stage, tenant: Tenant): InvariantId {
 }
 
 /** What only a person can mend. Anything else that stalls a tenant is a violation of E2. */
-export function help({ scene, people, verdicts }: Stage, tenant: Tenant): void {
+export function help({ scene, people, verdicts, kernel, helpedMs }: Stage, tenant: Tenant): void {
   const { name } = tenant.metadata;
   const stalled = tenant.status?.conditions?.find(({ type }) => type === 'Stalled');
   const reason = stalled?.reason ?? '';
@@ -71,26 +73,33 @@ export function help({ scene, people, verdicts }: Stage, tenant: Tenant): void {
     people.act({ atMs: 0, do: 'edit', tenant: index, spec: { acknowledgedVolumeLoss: lost } });
     return;
   }
+  const app = appOf(tenant);
+  // Of this tenant, and since it was last helped: that has undone what was before.
   const refused = scene.wire.hits.some(
-    ({ site, fate }) => STALLING.has(fate) || (site === 'fly.Apps_show' && fate.startsWith('403')),
+    (hit) =>
+      (hit.app === undefined || hit.app === app) &&
+      hit.atMs >= (helpedMs.get(name) ?? 0) &&
+      (FOR_GOOD.has(hit.fate) || (hit.site === 'fly.Apps_show' && hit.fate.startsWith('403'))),
   );
   const missing = reason === 'ImageNotFound';
+  helpedMs.set(name, kernel.now());
   verdicts.check('E2', refused || missing, () => `tenant ${name} is stalled: ${stalled?.message ?? ''}`);
   people.act({ atMs: 0, do: 'retry', tenant: index });
 }
 
-/** Answers that say that the request itself is wrong; of an app that was never seen, 403 that it is another's. */
-const STALLING: ReadonlySet<string> = new Set(['400', '422']);
-
 /** Nobody has put the machine to sleep: so it runs, and with the newest secrets. */
-export function asleep({ history, scene }: Stage, { spec }: Tenant, app: AppView | undefined): string[] {
-  const disturbed = history.acts.some((act) =>
-    ['idle-machine', 'crash-machine', 'migrate-machine', 'change-secret'].includes(act.do),
+export function asleep({ history, scene }: Stage, tenant: Tenant, app: AppView | undefined): string[] {
+  const { metadata, spec } = tenant;
+  const disturbed = history.acts.some(
+    (act) =>
+      'tenant' in act &&
+      tenantName(act.tenant) === metadata.name &&
+      ['idle-machine', 'crash-machine', 'migrate-machine', 'change-secret'].includes(act.do),
   );
   if (disturbed || spec.state === 'Suspended') return [];
   // What comes late sets the same values once more, under a newer version.
   const repeated = scene.wire.hits.some(
-    ({ site, fate }) => site === 'fly.Secrets_update' && fate === 'effect-late',
+    (hit) => hit.site === 'fly.Secrets_update' && hit.fate === 'effect-late' && hit.app === appOf(tenant),
   );
   return liveMachines(app).flatMap(({ id, state, secrets_version: version }) => [
     ...(state === 'started' ? [] : [`machine ${id} is ${state}`]),

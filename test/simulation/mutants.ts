@@ -207,6 +207,12 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'version === undefined ? {} : { min_secrets_version: version }',
     replace: '{}',
   },
+  {
+    name: 'of what was refused for good only one thing is remembered',
+    file: `${TENANT}/failures.ts`,
+    find: '[failure, ...(failure.others ?? [])]',
+    replace: '[failure]',
+  },
   // What is told
   {
     name: 'Ready does not look at what is left to do',

@@ -15,6 +15,8 @@ import type { Scene } from './scene.ts';
 
 export interface People {
   act(act: Act): void;
+  /** When somebody last did something to the tenant, in milliseconds since the epoch; 0: never. */
+  lastActMs(name: string): number;
   /** The tenant as the store has it; undefined before it was made and after it is gone. */
   tenant(index: number): Tenant | undefined;
 }
@@ -38,6 +40,7 @@ export function tenantName(index: number): string {
 
 export function createPeople(options: PeopleOptions): People {
   const { kernel, scene } = options;
+  const lastActs = new Map<string, number>();
   for (const tag of IMAGES) push(scene, tag);
   const named = (index: number) => ({ namespace: 'default', name: tenantName(index) });
   const tenant = (index: number): Tenant | undefined => scene.tenants.get(named(index));
@@ -104,7 +107,9 @@ export function createPeople(options: PeopleOptions): People {
 
   return {
     tenant,
+    lastActMs: (name) => lastActs.get(name) ?? 0,
     act(act) {
+      if ('tenant' in act) lastActs.set(tenantName(act.tenant), kernel.now());
       if ('tenant' in act && isFlyAct(act)) interfere(scene, tenant(act.tenant), act.do);
       else if ('tenant' in act) actOnTenant(act);
       else strike(options, act);

@@ -77,6 +77,8 @@ export interface SceneOptions {
   readonly onFlyCall: (call: FlyCall) => void;
   /** A daemon sends a write to Fly. `epoch`: of the holding under which it is made, when there are several. */
   readonly onFlyWrite: DaemonParts['onFlyWrite'];
+  /** A write to Fly is answered. */
+  readonly onFlyAnswer: DaemonParts['onFlyAnswer'];
   /** The app, or something in it, has changed. */
   readonly onApp: (name: string) => void;
   /** Something of the tenant was taken out of a database: `vault.forget`, `databases.drop`. */
@@ -182,14 +184,13 @@ export function createScene(options: SceneOptions): Scene {
       metrics,
       logger,
     });
-    daemons.push({ process, ...started });
+    // Its first call may have been its end.
+    if (process.alive) daemons.push({ process, ...started });
   }
 
   function bury(process: Process): void {
-    daemons.splice(
-      daemons.findIndex((daemon) => daemon.process === process),
-      1,
-    );
+    const at = daemons.findIndex((daemon) => daemon.process === process);
+    if (at >= 0) daemons.splice(at, 1);
     wire.outside.later(kernel.draw(RESTART_MS), bear);
   }
 

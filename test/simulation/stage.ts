@@ -12,6 +12,7 @@ import type { FlyCall } from './fly-http.ts';
 import type { History } from './history.ts';
 import { createKernel, type Kernel } from './kernel.ts';
 import { createPeople, type People } from './people.ts';
+import { createRefusals } from './refusals.ts';
 import { createScene, type Scene } from './scene.ts';
 import { createTrace, type Trace } from './trace.ts';
 import type { Fault } from './wire.ts';
@@ -24,6 +25,8 @@ export interface Stage {
   readonly verdicts: Verdicts;
   readonly safety: Safety;
   readonly trace: Trace;
+  /** When each tenant was last helped by a person, in milliseconds since the epoch, by its name. */
+  readonly helpedMs: Map<string, number>;
   /** Set by every commit and every change on Fly. */
   readonly stir: { changed: boolean; commits: number; writes: number; readonly made: Record<string, number> };
 }
@@ -118,6 +121,7 @@ export function raiseCurtain(
       if (call.applied) safety.wrote(writeOf(call));
     },
     onFlyWrite: (write) => safety.began(write),
+    onFlyAnswer: (answered) => refusals?.(answered),
     onApp: (name) => void touched.add(name),
     onRemoval(operation, uid, maker) {
       const made = { ...maker, atMs: kernel.now(), late: false };
@@ -125,7 +129,10 @@ export function raiseCurtain(
     },
   });
   const people = createPeople({ kernel, scene, verdicts });
-  const stage: Stage = { history, kernel, scene, people, verdicts, safety, trace, stir };
+  const alone = (history.replicas ?? 1) === 1;
+  const refusals = alone ? createRefusals({ verdicts, scene, people }) : undefined;
+  const helpedMs = new Map<string, number>();
+  const stage: Stage = { history, kernel, scene, people, verdicts, safety, trace, helpedMs, stir };
   return stage;
 }
 

@@ -106,6 +106,20 @@ export const TRAPS: readonly { readonly name: string; readonly history: History 
     },
   },
   {
+    name: 'of two things that Fly refuses for good neither is asked again',
+    history: {
+      ...CALM,
+      acts: [
+        { atMs: 500, do: 'create', tenant: 0, spec: { image: IMAGE } },
+        { atMs: 1_000_000, do: 'retry', tenant: 0 },
+      ],
+      faults: [
+        { site: 'fly.Volumes_create', occurrence: 1, fate: '422', times: 2 },
+        { site: 'fly.App_Certificates_acme_create', occurrence: 1, fate: '422', times: 2 },
+      ],
+    },
+  },
+  {
     name: 'an idle machine whose size changes comes to rest again',
     history: {
       ...CALM,

@@ -18,6 +18,13 @@ export interface Fault {
   readonly fate: Fate;
 }
 
+/** A fault that has hit a call. */
+export interface Hit extends Fault {
+  /** Undefined: the call was about no app of Fly. */
+  readonly app: string | undefined;
+  readonly atMs: number;
+}
+
 /** What a database makes of the statements of one call. */
 export interface Statements {
   /** One at a time for each such lock, also of those whose callers have gone. */
@@ -27,8 +34,8 @@ export interface Statements {
 }
 
 export interface Wire {
-  /** A call begins: counts it, and says what is to become of it. Undefined: what usually does. */
-  begin(process: Process, site: string): Fate | undefined;
+  /** A call begins, perhaps about an app: counts it, and says what is to become of it. Undefined: what usually does. */
+  begin(process: Process, site: string, app?: string): Fate | undefined;
   /** A call to a database, or to what keeps its state in one. `share`: how much of the work gets done, 1 for all. */
   call<T>(
     process: Process,
@@ -44,7 +51,7 @@ export interface Wire {
   /** How often each site was called. */
   readonly calls: ReadonlyMap<string, number>;
   /** Faults that have hit a call. */
-  readonly hits: readonly Fault[];
+  readonly hits: readonly Hit[];
   /** The effect of a call will take place so much later, after its caller has given up. */
   overdue(delayMs: number): void;
   /** When the last of those effects takes place, or took place, in milliseconds since the epoch; 0: there are none. */
@@ -72,7 +79,7 @@ export function createWire(options: {
   const { kernel, trace } = options;
   const outside = kernel.spawn('outside');
   const calls = new Map<string, number>();
-  const met: Fault[] = [];
+  const met: Hit[] = [];
   /** Until when each lock is held by a statement whose caller has gone. */
   const locks = new Map<string, number>();
   let healed = false;
@@ -82,7 +89,7 @@ export function createWire(options: {
     overdueUntilMs = Math.max(overdueUntilMs, kernel.now() + delayMs);
   }
 
-  function begin(process: Process, site: string): Fate | undefined {
+  function begin(process: Process, site: string, app?: string): Fate | undefined {
     const occurrence = (calls.get(site) ?? 0) + 1;
     calls.set(site, occurrence);
     options.onCall?.({ site, occurrence });
@@ -90,7 +97,7 @@ export function createWire(options: {
       ? undefined
       : options.faults.find((one) => one.site === site && hits(one, occurrence));
     trace.add(`${process.name} ${site} ${occurrence}${fault === undefined ? '' : ` !${fault.fate}`}`);
-    if (fault !== undefined) met.push(fault);
+    if (fault !== undefined) met.push({ ...fault, app, atMs: kernel.now() });
     return fault?.fate;
   }
 

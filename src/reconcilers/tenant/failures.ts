@@ -6,6 +6,7 @@ import { TerminalError, TransientError, WaitingError } from '../../controller/ou
 import { DatabaseError } from '../../database/errors.ts';
 import { FlyError } from '../../fly/errors.ts';
 import { StoreError } from '../../store/store.ts';
+import type { Failure, Tenant } from '../../tenant/schema.ts';
 import type { StepKind } from './steps.ts';
 
 /** What was tried: a step of the plan, or looking at the world. */
@@ -111,6 +112,19 @@ function flyFailure(step: Tried, error: FlyError): StepFailure {
     return { ...base, kind: 'waiting', minDelayMs: WAITING_RETRY_MS };
   const delay = details.retryAfterMs ?? (error.kind === 'waiting' ? WAITING_RETRY_MS : undefined);
   return { ...base, kind: error.kind, ...(delay !== undefined && { minDelayMs: delay }) };
+}
+
+/** A step that failed for good. */
+export type Refusal = Pick<Failure, 'step' | 'reason' | 'message'>;
+
+/** What failed for good and has not changed since: neither the spec (a retry is a change of it) nor the secrets. */
+export function standingRefusals({ metadata, status }: Tenant, secretsRevision: number): readonly Refusal[] {
+  const failure = status?.failure;
+  const stands =
+    failure?.terminal === true &&
+    failure.generation === metadata.generation &&
+    (failure.secretsRevision ?? 0) === secretsRevision;
+  return stands ? [failure, ...(failure.others ?? [])] : [];
 }
 
 /** Nobody is waited for by asking more rarely than this. */

@@ -143,7 +143,8 @@ function stalledFinding({ stalled, failure, plan }: FindingsInput): Finding {
   const type = 'Stalled';
   if (!stalled) return { type, status: 'False', reason: 'Progressing', message: 'no person needs to act' };
   const problem = PARTS.map((part) => plan.parts[part].problem).find((item) => item !== undefined);
-  const words = problem ?? failure;
+  // The same words as Ready has.
+  const words = failure?.terminal === true ? failure : problem;
   return {
     type,
     status: 'True',

@@ -8,7 +8,7 @@ import { compose, mapParts } from './compose.ts';
 import { appOf, LOOK_INTERVAL_MS, type PlanInput } from './input.ts';
 import { appGraceLeftMs } from './parts/app.ts';
 import { isOurs } from './parts/machine-identity.ts';
-import { UNNAMED_GRACE_MS } from './settings.ts';
+import { LAST_GRACE_MS } from './settings.ts';
 import {
   blocked,
   settled,
@@ -168,7 +168,7 @@ function endApp(input: PlanInput): PartPlan {
     return settled('Gone', 'another organisation owns that name');
   if (observed.app !== undefined) return ending([{ kind: 'deleteApp', app, target: app, why: WHY }]);
   // A create whose answer was lost may still take effect: without this wait the app would be left behind for ever.
-  if (appGraceLeftMs(input, UNNAMED_GRACE_MS) > 0)
+  if (appGraceLeftMs(input, LAST_GRACE_MS) > 0)
     return waiting({
       reason: 'AppNotVisibleYet',
       message: `app "${app}" was asked for and may still appear`,

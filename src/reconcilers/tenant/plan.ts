@@ -10,6 +10,7 @@
  * A certificate does not hold the machine up: whether it can be requested and issued depends on DNS.
  */
 import { compose, mapParts } from './compose.ts';
+import { standingRefusals } from './failures.ts';
 import type { PlanInput } from './input.ts';
 import { planApp } from './parts/app.ts';
 import { planCertificates } from './parts/certificate.ts';
@@ -59,12 +60,9 @@ export function planTenant(input: PlanInput): Plan {
  * A step that failed for good is not tried again until the spec, a retry (which is a spec change) or a secret
  * changes: until then its part is blocked with the very words of the failure.
  */
-function withFailure({ tenant, observed }: PlanInput, plan: PartPlan): PartPlan {
-  const failure = tenant.status?.failure;
-  if (failure === undefined || !failure.terminal) return plan;
-  const current =
-    failure.generation === tenant.metadata.generation &&
-    (failure.secretsRevision ?? 0) === (observed.vault?.revision ?? 0);
-  if (!current || !plan.steps.some((step) => step.kind === failure.step)) return plan;
-  return blocked({ reason: failure.reason, message: failure.message });
+function withFailure(input: PlanInput, plan: PartPlan): PartPlan {
+  const { tenant, observed } = input;
+  const refusals = standingRefusals(tenant, observed.vault?.revision ?? 0);
+  const refusal = refusals.find(({ step }) => plan.steps.some(({ kind }) => kind === step));
+  return refusal === undefined ? plan : blocked({ reason: refusal.reason, message: refusal.message });
 }

@@ -12,13 +12,13 @@ import { addressType } from './parts/network.ts';
 import { findMachine } from './parts/machine-identity.ts';
 import { certificateIntent } from './parts/certificate.ts';
 import { imageIntent } from './parts/image.ts';
-import { chooseVolume, EXTEND_INTENT } from './parts/volume.ts';
+import { chooseVolume, EXTEND_INTENT, mountedVolumeId } from './parts/volume.ts';
 import type { Failure, Tenant, TenantStatus } from '../../tenant/schema.ts';
-import { gravest, type StepFailure } from './failures.ts';
+import { gravest, standingRefusals, type StepFailure } from './failures.ts';
 import { findings, PAUSED_FINDING } from './findings.ts';
 import { appOf, graceLeftMs, hostnameOf, type PlanInput } from './input.ts';
 import { phaseOf } from './phase.ts';
-import { UNNAMED_GRACE_MS } from './settings.ts';
+import { LAST_GRACE_MS, UNNAMED_GRACE_MS } from './settings.ts';
 import { pauseEvents, transitionEvents } from './transition-events.ts';
 import type { Plan } from './steps.ts';
 
@@ -69,10 +69,13 @@ export function report(input: ReportInput): Report {
     phase: phaseOf({ tenant, findings: judged }),
     conditions,
     ...(observed.app !== undefined && { app: { name: appOf(tenant), id: observed.app.id } }),
-    // Never forgotten once made, except when its loss is acknowledged and another one is there.
+    // Never forgotten once made, except when its loss is acknowledged and another one is there. Where Fly has moved it,
+    // its machine knows before any list does.
     ...(volume !== undefined
       ? { volume: { id: volume.id, sizeGb: volume.size_gb, region: volume.region } }
-      : before?.volume !== undefined && { volume: before.volume }),
+      : before?.volume !== undefined && {
+          volume: { ...before.volume, id: mountedVolumeId(machine) ?? before.volume.id },
+        }),
     ...(machine !== undefined && {
       machine: {
         id: machine.id,
@@ -134,9 +137,12 @@ export function reportUnobserved(input: {
   // A wait is no failure.
   if (failure.kind === 'waiting') return { status, events: pauseEvents({ tenant, status }) };
   const secretsRevision = before.observedSecretsRevision ?? 0;
-  const failed = failureRecord({ failure, attempt, now, generation, secretsRevision });
+  const stands = standingRefusals(tenant, secretsRevision).length > 0;
+  const failed = stands
+    ? before.failure
+    : failureRecord({ failure, attempt, now, generation, secretsRevision });
   const events = [...pauseEvents({ tenant, status }), { type: 'Warning' as const, reason, message }];
-  return { status: { ...status, failure: failed }, events };
+  return { status: { ...status, ...(failed !== undefined && { failure: failed }) }, events };
 }
 
 /** Pinned before any machine gets it; kept while the registry is asked anew for the next generation. */
@@ -176,7 +182,7 @@ function isOfUse(input: PlanInput, intent: string): boolean {
   const kept = tenant.metadata.deletionTimestamp === undefined;
   // An app that is seen while it is taken down and was asked for once cannot appear late any more.
   if (intent === APP_INTENT) return kept || observed.app === undefined;
-  if (intent === APP_AGAIN_INTENT) return kept || graceLeftMs(input, intent, UNNAMED_GRACE_MS) > 0;
+  if (intent === APP_AGAIN_INTENT) return kept || graceLeftMs(input, intent, LAST_GRACE_MS) > 0;
   if (!intent.startsWith('certificate/')) return true;
   const hostnames = [hostnameOf(tenant, settings), ...tenant.spec.hostnames];
   const existing = observed.certificates.map(({ hostname }) => hostname);
@@ -186,20 +192,25 @@ function isOfUse(input: PlanInput, intent: string): boolean {
   );
 }
 
-/** What stands in the way; a wait is no failure, and an earlier terminal one stays until something changes. */
+/**
+ * What stands in the way; a wait is no failure. What failed for good comes first, and all of it stays for as long as
+ * anything is left to do: what is forgotten would be asked of Fly with every pass.
+ */
 function failureOf(input: ReportInput, worst: StepFailure | undefined): Failure | undefined {
-  const { tenant, observed, attempt, now } = input;
-  const generation = tenant.metadata.generation;
+  const { tenant, observed, plan, failures, attempt, now } = input;
+  const { generation } = tenant.metadata;
   const secretsRevision = observed.vault?.revision ?? 0;
-  if (worst === undefined || worst.kind === 'waiting') {
-    const earlier = tenant.status?.failure;
-    const stands =
-      earlier?.terminal === true &&
-      earlier.generation === generation &&
-      earlier.secretsRevision === secretsRevision;
-    return stands ? earlier : undefined;
-  }
-  return failureRecord({ failure: worst, attempt, now, generation, secretsRevision });
+  const record = (failure: StepFailure): Failure =>
+    failureRecord({ failure, attempt, now, generation, secretsRevision });
+  // What somebody else has done meanwhile need not be asked for.
+  const standing = plan.converged ? [] : standingRefusals(tenant, secretsRevision);
+  const refused = failures.filter(({ kind }) => kind === 'terminal').map(record);
+  const base = standing.length > 0 ? tenant.status?.failure : refused[0];
+  if (base === undefined) return worst === undefined || worst.kind === 'waiting' ? undefined : record(worst);
+  const { others: _, ...told } = base;
+  const all = [...standing, ...refused].map(({ step, reason, message }) => ({ step, reason, message }));
+  const [first, ...others] = all.filter(({ step }, at) => all.findIndex((one) => one.step === step) === at);
+  return { ...told, ...first, ...(others.length > 0 && { others }) };
 }
 
 function failureRecord(options: {

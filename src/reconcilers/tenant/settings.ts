@@ -23,6 +23,12 @@ export const NAMED_GRACE_MS = 5_000;
  */
 export const UNNAMED_GRACE_MS = 20_000;
 
+/**
+ * The same for the app of a tenant that is deleted: nobody looks for it afterwards. Longer than a request of a process
+ * that has died can be under way: the client gives a write up after 30 s.
+ */
+export const LAST_GRACE_MS = 60_000;
+
 /** A converged tenant is looked at this often even when nothing seems to have happened; spread by ±10 %. */
 export const SWEEP_INTERVAL_MS = 300_000;
 

@@ -89,9 +89,10 @@ function withoutMachine(input: PlanInput): PartPlan {
       reason: 'AdoptionAmbiguous',
       message: `cannot adopt app "${appOf(tenant)}": it has ${others} machines and a tenant has one; destroy the others`,
     });
-  const wait = notVisibleYet(input, NAMED_GRACE_MS);
+  const suspended = tenant.spec.state === 'Suspended';
+  const wait = notVisibleYet(input, suspended ? UNNAMED_GRACE_MS : NAMED_GRACE_MS);
   if (wait !== undefined) return wait;
-  if (tenant.spec.state === 'Suspended') return settled('Suspended', 'no machine is needed while suspended');
+  if (suspended) return settled('Suspended', 'no machine is needed while suspended');
   if (observed.image.state !== 'resolved')
     return settled('AwaitingImage', 'the machine is created once the image is found');
   const volume = chooseVolume(input);
@@ -117,8 +118,10 @@ function withoutMachine(input: PlanInput): PartPlan {
   ]);
 }
 
-/** A machine that was just asked for and does not show is there all the same, whatever the spec wants by now. */
-/** Where none is wanted, no second create would find the one that shows late: so that is waited for longer. */
+/**
+ * A machine that was just asked for and does not show is there all the same, whatever the spec wants by now. Where none
+ * is to be made, no second create would find the one that shows late: so that is waited for longer.
+ */
 function notVisibleYet(input: PlanInput, graceMs: number): PartPlan | undefined {
   if (graceLeftMs(input, 'machine', graceMs) === 0) return undefined;
   return waiting({

@@ -100,10 +100,11 @@ function planMissing(input: PlanInput): PartPlan {
       retryAfterMs: LOOK_INTERVAL_MS,
     });
   const acknowledged = isAcknowledged(tenant, lost);
-  if (lost !== undefined && lost !== recorded && !acknowledged && missingForMs(input) < MOVED_GRACE_MS)
+  const awaitedForMs = lost === recorded ? sinceMissingMs(input) : 0;
+  if (lost !== undefined && !acknowledged && awaitedForMs < MOVED_GRACE_MS)
     return waiting({
       reason: 'VolumeNotVisibleYet',
-      message: `the machine mounts volume "${lost}", which does not show yet: Fly has moved it`,
+      message: `volume "${lost}" does not show yet: Fly may have moved it`,
       retryAfterMs: LOOK_INTERVAL_MS,
     });
   if (lost !== undefined && !acknowledged)
@@ -129,10 +130,12 @@ function planMissing(input: PlanInput): PartPlan {
   ]);
 }
 
-/** For how long VolumeReady has said that no volume shows. */
-function missingForMs({ tenant, now }: PlanInput): number {
+/** For how long a volume that was moved has not shown; Infinity: it is none that was moved. */
+function sinceMissingMs({ tenant, now }: PlanInput): number {
   const condition = findCondition(tenant.status?.conditions, 'VolumeReady');
-  return condition?.reason === 'VolumeNotVisibleYet' ? now - Date.parse(condition.lastTransitionTime) : 0;
+  return condition?.reason === 'VolumeNotVisibleYet'
+    ? now - Date.parse(condition.lastTransitionTime)
+    : Infinity;
 }
 
 /** Left over from lost answers: ours by name, free, and never mounted (Fly reports no file system yet). */
