@@ -202,4 +202,39 @@ export const FOUND: readonly { readonly name: string; readonly history: History 
       faults: [{ site: 'fly.Machines_create', occurrence: 1, fate: 'truncated JSON' }],
     },
   },
+  {
+    name: 'suspended is not said while a machine whose making was not written down may still show',
+    history: {
+      ...{ seed: 38_661, latency: 3, quietMs: 0 },
+      acts: [
+        { atMs: 867, do: 'create', tenant: 0, spec: { image: IMAGE, hostnames: ['first.test'] } },
+        { atMs: 7_396, do: 'edit', tenant: 0, spec: { state: 'Suspended' } },
+      ],
+      faults: [{ site: 'store.updateStatus', occurrence: 4, fate: 'busy' }],
+    },
+  },
+  {
+    name: 'an app whose dead maker is heard half a minute later, while its tenant is deleted, is not left behind',
+    history: {
+      ...{ seed: 37_283, latency: 3, quietMs: 0 },
+      acts: [{ atMs: 930, do: 'create', tenant: 0, spec: { image: IMAGE } }],
+      faults: [
+        { site: 'store.list', occurrence: 1, fate: 'effect-late' },
+        { site: 'fly.Apps_create', occurrence: 1, fate: 'effect-late' },
+        { site: 'fly.Volumes_org_list', occurrence: 2, fate: 'crash-after-answer' },
+      ],
+    },
+  },
+  {
+    name: 'of a volume that Fly has moved and lost, and whose machine is destroyed, the right id is told',
+    history: {
+      ...{ seed: 49_015, latency: 0, faults: [], quietMs: 0 },
+      acts: [
+        { atMs: 886, do: 'create', tenant: 2, spec: { image: IMAGE } },
+        { atMs: 2_888, do: 'migrate-machine', tenant: 2 },
+        { atMs: 3_321, do: 'lose-volume', tenant: 2 },
+        { atMs: 9_028, do: 'destroy-machine', tenant: 2 },
+      ],
+    },
+  },
 ];

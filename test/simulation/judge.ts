@@ -77,7 +77,7 @@ export function help({ scene, people, verdicts, kernel, helpedMs }: Stage, tenan
   // Of this tenant, and since it was last helped: that has undone what was before.
   const refused = scene.wire.hits.some(
     (hit) =>
-      (hit.app === undefined || hit.app === app) &&
+      [undefined, SETTINGS.sharedRegistryApp, app].includes(hit.app) &&
       hit.atMs >= (helpedMs.get(name) ?? 0) &&
       (FOR_GOOD.has(hit.fate) || (hit.site === 'fly.Apps_show' && hit.fate.startsWith('403'))),
   );

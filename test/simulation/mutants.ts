@@ -97,14 +97,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a moved volume that is lost is waited for without an end',
     file: `${TENANT}/parts/volume.ts`,
-    find: '&& missingForMs(input) < MOVED_GRACE_MS',
+    find: '&& awaitedForMs < MOVED_GRACE_MS',
     replace: '',
   },
   {
-    name: 'no volume is chosen after the loss of a moved one was acknowledged',
+    name: 'no volume is chosen after the loss of one was acknowledged',
     file: `${TENANT}/parts/volume.ts`,
-    find: 'recorded === undefined || mounted !== undefined ||',
-    replace: 'recorded === undefined ||',
+    find: 'recorded === undefined || isAcknowledged(tenant, recorded)',
+    replace: 'recorded === undefined',
   },
   {
     name: 'a list of volumes that cannot be read counts as empty',
@@ -147,8 +147,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a deletion does not wait for an app that may still appear',
     file: `${TENANT}/plan-deletion.ts`,
-    find: 'if (appGraceLeftMs(input, UNNAMED_GRACE_MS) > 0)',
-    replace: 'if (appGraceLeftMs(input, UNNAMED_GRACE_MS) > 1e9)',
+    find: 'if (appGraceLeftMs(input, LAST_GRACE_MS) > 0)',
+    replace: 'if (appGraceLeftMs(input, LAST_GRACE_MS) > 1e9)',
   },
   {
     name: 'an app that was asked for twice counts as made once',
@@ -212,6 +212,24 @@ export const MUTANTS: readonly Mutant[] = [
     file: `${TENANT}/failures.ts`,
     find: '[failure, ...(failure.others ?? [])]',
     replace: '[failure]',
+  },
+  {
+    name: 'a machine that is not needed while suspended is waited for as briefly as one that is',
+    file: `${TENANT}/parts/machine.ts`,
+    find: 'suspended ? UNNAMED_GRACE_MS : NAMED_GRACE_MS',
+    replace: 'NAMED_GRACE_MS',
+  },
+  {
+    name: 'a deletion waits for a late app no longer than for anything else',
+    file: `${TENANT}/settings.ts`,
+    find: 'LAST_GRACE_MS = 60_000',
+    replace: 'LAST_GRACE_MS = 20_000',
+  },
+  {
+    name: 'the id of a volume that Fly has moved is forgotten with its machine',
+    file: `${TENANT}/report.ts`,
+    find: 'mountedVolumeId(machine) ?? before.volume.id',
+    replace: 'before.volume.id',
   },
   // What is told
   {

@@ -48,8 +48,7 @@ function shownVolume({ tenant, observed }: PlanInput): WireVolume | undefined {
   const shown = observed.volumes.find((volume) => volume.id === mounted);
   if (mounted !== undefined && (shown !== undefined || !isAcknowledged(tenant, mounted))) return shown;
   const recorded = tenant.status?.volume?.id;
-  // A volume that is mounted still, and does not show, is one whose loss is acknowledged: else we were not here.
-  const free = recorded === undefined || mounted !== undefined || isAcknowledged(tenant, recorded);
+  const free = recorded === undefined || isAcknowledged(tenant, recorded);
   const named = observed.volumes
     .filter((volume) => volume.name === VOLUME_NAME || tenant.spec.adopt !== undefined)
     .sort((a, b) => ((a.created_at ?? '') + a.id < (b.created_at ?? '') + b.id ? -1 : 1));
