@@ -237,4 +237,15 @@ export const FOUND: readonly { readonly name: string; readonly history: History 
       ],
     },
   },
+  {
+    name: 'that a volume is lost is told, although the clock is set back while it is waited for',
+    history: {
+      ...{ seed: 7_835, latency: 0, faults: [], quietMs: 0 },
+      acts: [
+        { atMs: 1_911, do: 'create', tenant: 0, spec: { image: IMAGE } },
+        { atMs: 7_697, do: 'lose-volume', tenant: 0 },
+        { atMs: 47_698, do: 'set-clock', byMs: -3_600_000 },
+      ],
+    },
+  },
 ];

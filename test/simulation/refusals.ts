@@ -24,12 +24,6 @@ export interface Answered {
   readonly maker: Maker;
 }
 
-interface Refused {
-  readonly maker: Maker;
-  /** How often anything had gone wrong between the daemon and its store. */
-  readonly mishaps: number;
-}
-
 /** Is to be told of every answer when it sets out. */
 export function createRefusals(options: {
   readonly verdicts: Verdicts;
@@ -37,23 +31,25 @@ export function createRefusals(options: {
   readonly people: Pick<People, 'lastActMs'>;
 }): (answered: Answered) => void {
   const { verdicts, scene, people } = options;
-  const refused = new Map<string, Refused>();
+  const refused = new Map<string, Maker>();
 
   const tenantOf = (app: string): Tenant | undefined =>
     scene.tenants.list().items.find((tenant) => appOf(tenant) === app);
 
-  /** Whether whoever asks must know of the refusal, and nothing has changed since they began to look. */
-  function mustKnow(before: Refused, tenant: Tenant, { maker }: Answered): boolean {
+  /** Whether whoever asks must know of the refusal, and nothing has changed since the pass that met it began to look. */
+  function mustKnow(before: Maker, tenant: Tenant, { maker }: Answered): boolean {
+    const mishap = scene.wire.hits.some(
+      ({ site, atMs }) => !site.startsWith('fly.') && atMs >= before.sinceMs,
+    );
     return (
-      before.maker.process === maker.process &&
-      before.maker.awakeSinceMs === maker.awakeSinceMs &&
-      before.maker.sinceMs < maker.sinceMs &&
-      before.mishaps === mishaps() &&
-      people.lastActMs(tenant.metadata.name) < before.maker.sinceMs
+      before.process === maker.process &&
+      before.awakeSinceMs === maker.awakeSinceMs &&
+      before.sinceMs < maker.sinceMs &&
+      people.lastActMs(tenant.metadata.name) < before.sinceMs &&
+      // What goes wrong between the daemon and its own databases may cost the memory of it.
+      !mishap
     );
   }
-
-  const mishaps = (): number => scene.wire.hits.filter(({ site }) => !site.startsWith('fly.')).length;
 
   return (answered) => {
     const { operation, app, path, body = '', fate = '', maker } = answered;
@@ -68,7 +64,7 @@ export function createRefusals(options: {
       !again,
       () => `${operation} is asked of ${app} again, although it was refused for good`,
     );
-    if (FOR_GOOD.has(fate)) refused.set(request, { maker, mishaps: mishaps() });
+    if (FOR_GOOD.has(fate)) refused.set(request, maker);
     else refused.delete(request);
   };
 }

@@ -132,9 +132,9 @@ function planMissing(input: PlanInput): PartPlan {
 /** For how long a volume that was moved has not shown; Infinity: it is none that was moved. */
 function sinceMissingMs({ tenant, now }: PlanInput): number {
   const condition = findCondition(tenant.status?.conditions, 'VolumeReady');
-  return condition?.reason === 'VolumeNotVisibleYet'
-    ? now - Date.parse(condition.lastTransitionTime)
-    : Infinity;
+  if (condition?.reason !== 'VolumeNotVisibleYet') return Infinity;
+  // Whichever way: a clock that was set back would have it last for hours.
+  return Math.abs(now - Date.parse(condition.lastTransitionTime));
 }
 
 /** Left over from lost answers: ours by name, free, and never mounted (Fly reports no file system yet). */
