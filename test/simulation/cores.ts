@@ -3,7 +3,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { NOTHING, sum, type Slice, type Tally } from './tally.ts';
 
-/** Seeds in a slice: a few seconds of work, so that no core is left alone with a long rest. */
+/** Tenants in a slice: a few seconds of work, so that no core is left alone with a long rest. */
 const SLICE = 200;
 
 export interface CoresOptions extends Slice {
@@ -14,7 +14,14 @@ export interface CoresOptions extends Slice {
 }
 
 /** Rejects when a process breaks down. */
-export async function liveOnAllCores({ first, count, twice, jobs, onSlice }: CoresOptions): Promise<Tally> {
+export async function liveOnAllCores({
+  first,
+  count,
+  tenants,
+  twice,
+  jobs,
+  onSlice,
+}: CoresOptions): Promise<Tally> {
   let next = first;
   let all = NOTHING;
   async function work(): Promise<void> {
@@ -22,7 +29,8 @@ export async function liveOnAllCores({ first, count, twice, jobs, onSlice }: Cor
     const worker = fork(new URL('./worker.js', import.meta.url));
     try {
       while (next < first + count) {
-        const slice = { first: next, count: Math.min(SLICE, first + count - next), twice };
+        const most = Math.ceil(SLICE / (tenants ?? 1));
+        const slice = { first: next, count: Math.min(most, first + count - next), tenants, twice };
         next += slice.count;
         const tally = await lived(worker, slice);
         all = sum(all, tally);

@@ -41,12 +41,12 @@ export function shortLife(seed: number): History {
   return { ...grandTour(seed), acts: things.map((act) => ({ atMs: 0, ...act })) };
 }
 
-/** The history of a seed. The same seed and sites give the same history. */
-export function drawHistory(seed: number, sites: Sites): History {
+/** The history of a seed. The same seed, sites and number of tenants give the same history. */
+export function drawHistory(seed: number, sites: Sites, crowd?: number): History {
   const chance = { random: Math.imul(seed, 0x9e3779b1) | 0 };
   const draw = (least: number, most: number): number =>
     least + Math.floor(nextRandom(chance) * (most - least + 1));
-  const tenants = nextRandom(chance) < 0.8 ? 1 : draw(2, 3);
+  const tenants = crowd ?? (nextRandom(chance) < 0.8 ? 1 : draw(2, 3));
   const spanMs = pick(chance, [3_000, 15_000, 60_000]);
   const acts: Act[] = [];
   for (let tenant = 0; tenant < tenants; tenant += 1) {

@@ -28,6 +28,13 @@ describe('a landlord', () => {
     120_000,
   );
 
+  it('keeps every promise to fifty tenants at once', async () => {
+    const history = drawHistory(1, sites, 50);
+    const { violations } = await runHistory(history);
+    expect(violations, describeHistory(history).join('\n')).toEqual([]);
+    expect(new Set(history.acts.map((act) => 'tenant' in act && act.tenant)).size).toBeGreaterThanOrEqual(50);
+  }, 120_000);
+
   it('makes every call that a fault can hit', () => {
     const rooms = new Set([...sites.keys()].map((site) => site.split('.')[0]));
     expect([...rooms].sort()).toEqual(['databases', 'fly', 'store', 'vault']);

@@ -3,6 +3,7 @@
  *
  *   npm run prove                                  100,000 histories, each drawn from its seed
  *   npm run prove -- --seeds 1000 --seed 7         a thousand of them, from seed 7 on
+ *   npm run prove -- --seeds 20 --tenants 50       fifty tenants in each, instead of one to three
  *   npm run prove -- --jobs 1                      in so many processes; as many as there are cores, unless told
  *   npm run prove -- --history '{…}'               lives one history again, and tells everything that happens
  *   npm run prove -- faults                        every call of one life meets every fate
@@ -32,6 +33,7 @@ const { values, positionals } = parseArgs({
   options: {
     seeds: { type: 'string', default: '100000' },
     seed: { type: 'string', default: '1' },
+    tenants: { type: 'string' },
     jobs: { type: 'string', default: String(availableParallelism()) },
     stride: { type: 'string', default: '1' },
     edits: { type: 'string', default: '2' },
@@ -43,6 +45,7 @@ const { values, positionals } = parseArgs({
 });
 const FIRST = Number(values.seed);
 const COUNT = Number(values.seeds);
+const TENANTS = values.tenants === undefined ? undefined : Number(values.tenants);
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
@@ -76,7 +79,7 @@ async function liveAll({
   const startedAt = performance.now();
   let told = 0;
   const tally = await liveOnAllCores({
-    ...{ first: FIRST, count: COUNT, twice, jobs: Number(values.jobs) },
+    ...{ first: FIRST, count: COUNT, tenants: TENANTS, twice, jobs: Number(values.jobs) },
     onSlice(slice, all) {
       for (const line of slice.told) say(line);
       const tenth = Math.floor((all.histories * 10) / COUNT);

@@ -51,7 +51,7 @@ export interface Figures {
 const PATIENCE_MS = { usually: 900_000, forEachRepeat: 330_000 };
 /** Whatever was under way when everybody had gone is over by then. */
 const UNDER_WAY_MS = 5_000;
-/** So often a person helps a tenant that is stalled, before giving up on it. */
+/** So often people help those that are stalled, before giving up on them. */
 const MOST_HELPS = 6;
 /**
  * A certificate is issued, health checks pass: what is still told after all is as it should be. What comes late and

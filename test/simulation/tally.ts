@@ -9,6 +9,8 @@ import { shrink } from './shrink.ts';
 export interface Slice {
   readonly first: number;
   readonly count: number;
+  /** How many tenants each history has; drawn, one to three, when absent. */
+  readonly tenants?: number | undefined;
   /** Every history is lived a second time, to compare the traces. */
   readonly twice: boolean;
 }
@@ -55,12 +57,12 @@ export async function sitesOfATour(): Promise<Sites> {
 
 /** Lives the histories of the seeds. `visit` answers whether to go on. */
 export async function eachSeed(
-  { first, count }: Pick<Slice, 'first' | 'count'>,
+  { first, count, tenants }: Omit<Slice, 'twice'>,
   visit: (history: History, verdict: Verdict) => Promise<boolean>,
 ): Promise<void> {
   const sites = await sitesOfATour();
   for (let seed = first; seed < first + count; seed += 1) {
-    const history = drawHistory(seed, sites);
+    const history = drawHistory(seed, sites, tenants);
     const goOn = await visit(history, await runHistory(history));
     // The event loop turns once, so that a promise that nobody caught is heard of.
     await new Promise((resolve) => setImmediate(resolve));
