@@ -180,7 +180,7 @@ export const statusSchema = z.object({
       nextAttemptAt: timestamp.optional(),
       others: z
         .array(z.object({ step: word, reason: word, message: text(1024) }))
-        .max(16)
+        .max(32)
         .optional()
         .describe('Other steps that failed for good, and are not tried again until then either.'),
     })
