@@ -177,14 +177,23 @@ export function mayAppearRight(
   return false;
 }
 
-/** What is not as it should be, each hostname by itself: some may have been seen before somebody took others away. */
+/**
+ * What is not as it should be, each hostname and address by itself: some may have been seen before somebody took others
+ * away.
+ */
 function wrongs(has: Holdings, should: Holdings): string[] {
   return differing(has, should).flatMap((key) => {
-    if (key !== 'certificates') return key;
-    const surplus = has[key].filter((hostname) => !should[key].includes(hostname));
-    const missing = should[key].filter((hostname) => !has[key].includes(hostname));
-    return [...surplus, ...missing].map((hostname) => `${key} ${hostname}`);
+    if (key !== 'certificates' && key !== 'addresses') return key;
+    const [surplus, missing] = [without(has[key], should[key]), without(should[key], has[key])];
+    return [...surplus, ...missing].map((one) => `${key} ${one}`);
   });
+}
+
+/** All but the others; what stands twice stays once when it is taken once. */
+function without(all: readonly string[], others: readonly string[]): string[] {
+  const left = [...all];
+  for (const other of others) if (left.includes(other)) left.splice(left.indexOf(other), 1);
+  return left;
 }
 
 function differing(has: Holdings, should: Holdings): (keyof Holdings)[] {

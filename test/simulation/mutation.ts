@@ -3,7 +3,7 @@
  * until one of them breaks an invariant: then the defect is found. One that is never found is a hole in the proof.
  */
 import { spawn } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
 import type { Edit, Mutant } from './mutants.ts';
@@ -40,9 +40,8 @@ export function mutate(source: string, { file, find, replace }: Edit, name: stri
 
 /** Hunts one defect. Rejects when it cannot be applied. */
 export async function hunt(mutant: Mutant, options: MutationOptions): Promise<Killed> {
-  const copy = join(options.scratch, 'mutant');
-  rmSync(copy, { recursive: true, force: true });
   mkdirSync(options.scratch, { recursive: true });
+  const copy = mkdtempSync(join(options.scratch, 'mutant-'));
   cpSync(options.compiled, copy, { recursive: true });
   for (const [file, source] of mutated(mutant, options.root))
     writeFileSync(join(copy, 'src', file.replace(/\.ts$/, '.js')), compile(source));

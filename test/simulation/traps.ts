@@ -89,9 +89,21 @@ export const TRAPS: readonly { readonly name: string; readonly history: History 
       ...CALM,
       acts: [
         { atMs: 500, do: 'create', tenant: 0, spec: { image: IMAGE } },
-        { atMs: 40_000, do: 'delete', tenant: 0 },
+        // Later than the making of the app could be waited for.
+        { atMs: 100_000, do: 'delete', tenant: 0 },
       ],
       faults: [{ site: 'fly.Apps_show', occurrence: 5, fate: '404', times: 3 }],
+    },
+  },
+  {
+    name: 'a machine that is long there and is not found by its id, and stands in the list, does not count as gone',
+    history: {
+      ...CALM,
+      acts: [
+        { atMs: 500, do: 'create', tenant: 0, spec: { image: IMAGE } },
+        { atMs: 60_000, do: 'edit', tenant: 0, spec: { state: 'Suspended' } },
+      ],
+      faults: [{ site: 'fly.Machines_show', occurrence: 3, fate: '404', times: 6 }],
     },
   },
   {
