@@ -23,17 +23,14 @@ export interface Made extends Maker {
   readonly late: boolean;
 }
 
-/** A clock that is ahead by less than this leaves enough of every grace: lists lag for six seconds at most, of twenty. */
+/** A clock that is ahead by less than this leaves enough of every grace. */
 const HARMLESS_SKEW_MS = 2_000;
+/** So long after a call was begun its effect is still waited for: what Landlord promises (45 s), less a harmless skew. */
+const AWAITED_MS = 43_000;
 
-/**
- * Whether the later one of two makers could not know of the call: it comes late, and is waited for by whoever made it
- * and has not stood still since, which ends a holding; all that others know is when it was begun. Or the later one is
- * misled.
- */
-function isUnknowable(call: Made, later: Maker): boolean {
-  const waits = call.process === later.process && later.awakeSinceMs <= call.beganMs;
-  return isMisled(call, later) || (call.late && !waits);
+/** Whether the effect of a call came, and could be seen, only when nobody had to wait for it any more. */
+function isOverdue(call: Made, lagMs: number): boolean {
+  return call.atMs + lagMs - call.beganMs > AWAITED_MS;
 }
 
 /** Whether the later one reads on a clock further ahead than that by which the call was written down that it is over. */
@@ -45,7 +42,7 @@ export function isMisled(call: Made, later: Maker): boolean {
 export function mayRepeat(one: Made, other: Made, lagMs: number): boolean {
   const [first, second] = one.beganMs <= other.beganMs ? [one, other] : [other, one];
   // What had shown before the later one looked was there to be seen.
-  return first.atMs + lagMs >= second.sinceMs && isUnknowable(first, second);
+  return first.atMs + lagMs >= second.sinceMs && (isMisled(first, second) || isOverdue(first, lagMs));
 }
 
 /** After so long without a call every bucket is full again. */

@@ -66,6 +66,8 @@ interface Known {
   written: Made | undefined;
   /** The newest of each kind of call that makes something, by what it makes. */
   readonly makings: Map<string, Made>;
+  /** What was last made twice, and rightly so: the second one's maker could not know of the first. */
+  repeated: { readonly first: Made; readonly second: Made } | undefined;
   /** Who has let go of the tenant. */
   releasedBy: Maker | undefined;
   /** The highest epoch under which anything was written. */
@@ -114,6 +116,7 @@ export function createSafety(options: SafetyOptions): Safety {
       before: [],
       written: undefined,
       makings: new Map<string, Made>(),
+      repeated: undefined,
       releasedBy: undefined,
       epoch: 0,
       pausedAtMs: Infinity,
@@ -142,6 +145,15 @@ export function createSafety(options: SafetyOptions): Safety {
     return [known.app, ...former.map(({ app }) => app)];
   }
 
+  /** Whether what was made twice still shows as once to whoever made the second. */
+  function seesOne({ repeated }: Known, maker: Maker): boolean {
+    return (
+      repeated !== undefined &&
+      repeated.second.process === maker.process &&
+      repeated.first.atMs + options.listLagMs >= maker.sinceMs
+    );
+  }
+
   /** S9: Ready is only said when Fly is, or by its lists seems, as that generation wants it. */
   function checkReady(known: Known, before: Tenant | undefined, maker: Maker): void {
     const { tenant } = known;
@@ -153,7 +165,7 @@ export function createSafety(options: SafetyOptions): Safety {
     const then = { ...tenant, spec: wish?.tenant.spec ?? tenant.spec };
     verdicts.check(
       'S9',
-      wish !== undefined && mayAppearRight(then, shownTo(known, maker), settings),
+      wish !== undefined && (seesOne(known, maker) || mayAppearRight(then, shownTo(known, maker), settings)),
       () =>
         `tenant ${metadata.name} says Ready of generation ${ready.observedGeneration} and is not: ` +
         differences(then, known.app, settings).join('; '),
@@ -181,6 +193,7 @@ export function createSafety(options: SafetyOptions): Safety {
     known.makings.set(kind, made);
     const again = repeats(write, known.app);
     const excused = earlier !== undefined && mayRepeat(earlier, made, options.listLagMs);
+    if (again !== undefined && excused) known.repeated = { first: earlier, second: made };
     verdicts.check('ONCE', again === undefined || excused, () => `${app}: ${again ?? ''}`);
   }
 

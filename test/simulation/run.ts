@@ -14,7 +14,6 @@ import { checkTold, contradictions } from '../invariants/status.ts';
 import type { History } from './history.ts';
 import { asleep, brokenBy, bugs, checkNothingLeft, complaint, help, needsHelp, rests } from './judge.ts';
 import { EPOCH_MS } from './kernel.ts';
-import { FOR_GOOD } from './refusals.ts';
 import { raiseCurtain, type Onlooker, type Stage } from './stage.ts';
 import { watchSuccession } from './succession.ts';
 import type { Fault } from './wire.ts';
@@ -56,8 +55,7 @@ const UNDER_WAY_MS = 5_000;
 const MOST_HELPS = 6;
 /**
  * A certificate is issued, health checks pass: what is still told after all is as it should be. What comes late and
- * makes no noise is found by the sweep that follows it, and so is what a clock that jumped, or a look that was refused
- * for good, made a daemon miss.
+ * makes no noise is found by the sweep that follows it, and so is what a clock that jumped made a daemon miss.
  */
 const SETTLING_MS = { usually: 120_000, afterNoiseless: 400_000 };
 
@@ -168,8 +166,7 @@ async function beQuiet(stage: Stage): Promise<void> {
   scene.wire.heal();
   const slowness = Math.max(1, history.latency);
   const steps = history.acts.filter((act) => act.do === 'set-clock').map(({ atMs }) => EPOCH_MS + atMs);
-  const refusals = scene.wire.hits.flatMap(({ fate, atMs }) => (FOR_GOOD.has(fate) ? [atMs] : []));
-  const noiselessMs = Math.max(scene.wire.overdueUntilMs, ...steps, ...refusals);
+  const noiselessMs = Math.max(scene.wire.overdueUntilMs, ...steps);
   await kernel.run({
     limitMs: Math.max(
       kernel.now() + SETTLING_MS.usually * slowness,

@@ -76,7 +76,11 @@ export function createOperator(url: () => string, token: () => string): Operator
       operator.request(item(name), { method: 'PATCH', body: { spec }, type: 'application/merge-patch+json' }),
     get: (name) => operator.request(item(name)),
     remove: (name) => operator.request(item(name), { method: 'DELETE' }),
-    list: async () => (await operator.request<{ items: Tenant[] }>(PLURAL)).body.items,
+    async list() {
+      const { status, body } = await operator.request<{ items: Tenant[] }>(PLURAL);
+      if (status !== 200) throw new Error(`the daemon answered a list with ${status}`);
+      return body.items;
+    },
     async *watch(signal) {
       const response = await fetch(`${base()}/${PLURAL}?watch=1`, {
         headers: { authorization: `Bearer ${token()}` },

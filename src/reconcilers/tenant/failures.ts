@@ -2,7 +2,7 @@
  * What does a failed step mean for the tenant? Errors of Fly, of our databases and of our own become one of the
  * three kinds here and nowhere else, with the words that end up in `status.failure`.
  */
-import { TerminalError, TransientError, WaitingError } from '../../controller/outcome.ts';
+import { TransientError, WaitingError } from '../../controller/outcome.ts';
 import { DatabaseError } from '../../database/errors.ts';
 import { FlyError } from '../../fly/errors.ts';
 import { StoreError } from '../../store/store.ts';
@@ -38,7 +38,17 @@ const WAITING_RETRY_MS = 2_000;
 /** The replica lost the tenant's shard, and what it still wanted was not sent; the tenant is another one's to look at. */
 export const NOT_PERMITTED = 'NotPermitted';
 
+/**
+ * What the error says. To look is right whatever the spec is, so whoever refuses a look is asked again: there is nothing
+ * that the tenant's owner could mend.
+ */
 export function classifyFailure(step: Tried, error: unknown): StepFailure {
+  const failure = sorted(step, error);
+  const refusedLook = step.kind === 'observe' && failure.kind === 'terminal';
+  return refusedLook ? { ...failure, kind: 'transient' } : failure;
+}
+
+function sorted(step: Tried, error: unknown): StepFailure {
   if (error instanceof FlyError) return flyFailure(step, error);
   const base = { step, ambiguous: false, cause: error };
   if (error instanceof WaitingError)
@@ -49,8 +59,6 @@ export function classifyFailure(step: Tried, error: unknown): StepFailure {
       message: error.message,
       minDelayMs: error.retryAfterMs,
     };
-  if (error instanceof TerminalError)
-    return { ...base, kind: 'terminal', reason: error.reason, message: error.message };
   if (error instanceof TransientError)
     return { ...base, kind: 'transient', reason: error.reason, message: error.message };
   if (error instanceof DatabaseError) return databaseFailure(step, error);

@@ -18,15 +18,14 @@ export interface TenantSettings {
 export const NAMED_GRACE_MS = 5_000;
 
 /**
- * The same for what Fly would make twice (volumes, addresses). Lists lag up to about two seconds behind writes
- * (fly-api: eventual consistency); an answer that was lost may still take effect some seconds later.
+ * The same for what Fly would make twice (volumes, addresses), and for what would be taken as gone. Longer than the
+ * request of a process that has died, or could not write down how it ended, can be under way: the client gives a write up
+ * after 30 s, and Fly may act on it some seconds later. Lists lag up to about two seconds behind (fly-api: eventual
+ * consistency).
  */
-export const UNNAMED_GRACE_MS = 20_000;
+export const UNNAMED_GRACE_MS = 45_000;
 
-/**
- * The same for the app of a tenant that is deleted: nobody looks for it afterwards. Longer than a request of a process
- * that has died can be under way: the client gives a write up after 30 s.
- */
+/** The same for the app of a tenant that is deleted: nobody looks for it afterwards, so there is some time to spare. */
 export const LAST_GRACE_MS = 60_000;
 
 /** A converged tenant is looked at this often even when nothing seems to have happened; spread by ±10 %. */

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { DatabaseError } from '../../../src/database/errors.ts';
+import { FlyError } from '../../../src/fly/errors.ts';
 import { classifyFailure } from '../../../src/reconcilers/tenant/failures.ts';
 import { StoreError } from '../../../src/store/store.ts';
 
@@ -18,4 +20,23 @@ describe('a store that cannot serve', () => {
       expect(failure.minDelayMs).toBe(minDelayMs);
     },
   );
+});
+
+describe('an answer that is for good', () => {
+  const refusal = new FlyError('cannot list certificates: Fly answered 400', {
+    kind: 'terminal',
+    reason: 'BadRequest',
+    operation: 'App_Certificates_list',
+    ambiguous: false,
+  });
+
+  it('stalls the tenant when something was to be changed', () => {
+    expect(classifyFailure({ kind: 'requestCertificate', target: 'a' }, refusal).kind).toBe('terminal');
+  });
+
+  it('is no verdict on the tenant when it was only looked at', () => {
+    expect(classifyFailure(looking, refusal)).toMatchObject({ kind: 'transient', reason: 'BadRequest' });
+    const denied = new DatabaseError('cannot read roles: permission denied', { kind: 'refused' });
+    expect(classifyFailure(looking, denied)).toMatchObject({ kind: 'transient', reason: 'DatabaseRefused' });
+  });
 });

@@ -1,14 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { classifyFailure } from '../../../src/reconcilers/tenant/failures.ts';
 import { report } from '../../../src/reconcilers/tenant/report.ts';
-import { TerminalError, TransientError } from '../../../src/controller/outcome.ts';
+import { TransientError } from '../../../src/controller/outcome.ts';
+import { FlyError } from '../../../src/fly/errors.ts';
 import type { StepKind } from '../../../src/reconcilers/tenant/steps.ts';
 import { findCondition } from '../../../src/tenant/conditions.ts';
 import type { TenantStatus } from '../../../src/tenant/schema.ts';
 import { converge, empty, makeTenant, NOW, plan, settings, type State } from './model.ts';
 
+const BY_FLY = { kind: 'terminal', reason: 'BadRequest', operation: 'any', ambiguous: false } as const;
 const refused = (kind: StepKind) =>
-  classifyFailure({ kind, target: 'hello' }, new TerminalError('BadRequest', `cannot ${kind}`));
+  classifyFailure({ kind, target: 'hello' }, new FlyError(`cannot ${kind}`, BY_FLY));
 const unheard = (kind: StepKind) =>
   classifyFailure({ kind, target: 'hello' }, new TransientError('Unavailable', `nobody hears ${kind}`));
 

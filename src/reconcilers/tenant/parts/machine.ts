@@ -70,14 +70,15 @@ function withoutImage(input: PlanInput, machine: WireMachine | undefined): PartP
   const { tenant } = input;
   if (machine === undefined)
     return notVisibleYet(input, UNNAMED_GRACE_MS) ?? settled('AwaitingDeploy', 'no image is deployed yet');
+  const step = { app: appOf(tenant), machineId: machine.id, target: machine.id };
+  // Its volume is kept, so what runs is given the time to end. Of a host that does not answer nothing can be asked.
+  if (machine.state === 'stopping') return inTransition(input, machine);
+  if (machine.state === 'started' && machine.config !== undefined)
+    return working('StoppingMachine', `machine "${machine.id}" is being stopped before it is destroyed`, [
+      { kind: 'stopMachine', ...step, why: 'the spec has no image any more' },
+    ]);
   return working('DestroyingMachine', `machine "${machine.id}" is being destroyed`, [
-    {
-      kind: 'destroyMachine',
-      app: appOf(tenant),
-      machineId: machine.id,
-      target: machine.id,
-      why: 'the spec has no image any more',
-    },
+    { kind: 'destroyMachine', ...step, why: 'the spec has no image any more' },
   ]);
 }
 
@@ -154,6 +155,7 @@ const BEGUN: ReadonlyMap<string, string> = new Map([
   ['Restarting', 'Restarting'],
   ['Resuming', 'Resuming'],
   ['Suspending', 'Suspending'],
+  ['StoppingMachine', 'StoppingMachine'],
   ['Deploying', 'Deploying'],
   ['UpdatingMachine', 'UpdatingMachine'],
   ['StartingMachine', 'StartingMachine'],
