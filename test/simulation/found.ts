@@ -248,4 +248,31 @@ export const FOUND: readonly { readonly name: string; readonly history: History 
       ],
     },
   },
+  {
+    name: 'an address is not made twice when its maker gave up, could not write that down, and was heard after all',
+    history: {
+      ...{ seed: 77_207, latency: 0, quietMs: 0 },
+      acts: [
+        { atMs: 54, do: 'create', tenant: 0, spec: { image: imageNamed('world') } },
+        { atMs: 48_608, do: 'idle-machine', tenant: 0 },
+      ],
+      faults: [
+        { site: 'store.updateStatus', occurrence: 3, fate: 'effect-late' },
+        { site: 'fly.App_IPAssignments_create', occurrence: 2, fate: 'effect-late' },
+      ],
+    },
+  },
+  {
+    name: 'a volume is not made twice when its maker stood still, lost its shards, and was heard after all',
+    history: {
+      ...{ seed: 57_731, latency: 0.5, replicas: 3, quietMs: 0 },
+      acts: [
+        { atMs: 1_110, do: 'create', tenant: 0, spec: { image: IMAGE } },
+        { atMs: 10_263, do: 'cut-watches' },
+        { atMs: 16_633, do: 'stall', forMs: 13_375 },
+        { atMs: 53_608, do: 'rotate', tenant: 0 },
+      ],
+      faults: [{ site: 'fly.Volumes_create', occurrence: 1, fate: 'effect-late' }],
+    },
+  },
 ];

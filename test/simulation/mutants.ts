@@ -220,6 +220,12 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'NAMED_GRACE_MS',
   },
   {
+    name: 'what Fly would make twice is waited for no longer than a list may lag',
+    file: `${TENANT}/settings.ts`,
+    find: 'UNNAMED_GRACE_MS = 45_000',
+    replace: 'UNNAMED_GRACE_MS = 20_000',
+  },
+  {
     name: 'a deletion waits for a late app no longer than for anything else',
     file: `${TENANT}/settings.ts`,
     find: 'LAST_GRACE_MS = 60_000',
