@@ -177,14 +177,15 @@ const imageBody = z.strictObject({
   repository: z.string().min(1),
   tag: z.string().min(1),
   content: z.string().optional(),
+  boot: z.enum(['ok', 'failed', 'destroyed']).default('ok'),
 });
 
-/** Pushes a small image; the same content gives the same digest, none gives a new one every time. */
+/** Pushes a small image; the same content gives the same digest, none gives a new one every time. `boot`: how its machines do. */
 export function seedImage(moment: Moment, call: Call): Answer {
-  const { repository, tag, content } = parseBody(imageBody, call);
+  const { repository, tag, content, boot } = parseBody(imageBody, call);
   moment.state.sequence += 1;
   const text = smallManifest(content ?? `${repository}:${tag} ${moment.state.sequence}`);
-  return ok({ digest: storeManifest(moment, { repository, tag, text }) });
+  return ok({ digest: storeManifest(moment, { repository, tag, text, ...(boot !== 'ok' && { boot }) }) });
 }
 
 const logBody = z.strictObject({

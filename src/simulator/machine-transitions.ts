@@ -6,13 +6,15 @@ import { listedFace } from './lag.ts';
 import { writeLog } from './logs.ts';
 import { changeMachine, withEvent } from './machine-record.ts';
 import { drawMs, plan, type Moment } from './moment.ts';
-import type {
-  AppRecord,
-  MachineEvent,
-  MachineFace,
-  MachineRecord,
-  MachineState,
-  MachineStep,
+import {
+  own,
+  type AppRecord,
+  type BootFailure,
+  type MachineEvent,
+  type MachineFace,
+  type MachineRecord,
+  type MachineState,
+  type MachineStep,
 } from './state.ts';
 import { releaseVolumes } from './volume-record.ts';
 
@@ -66,6 +68,25 @@ export function setOut(
 export function endRun(moment: Moment, machine: MachineRecord): void {
   const last = machine.runs.at(-1);
   if (last?.to === null) machine.runs[machine.runs.length - 1] = { from: last.from, to: moment.now };
+}
+
+/** How a boot of the machine's image ends; undefined: as it should. */
+function bootFailure(moment: Moment, { machine }: Place): BootFailure | undefined {
+  const { repository, digest } = machine.face.imageRef;
+  return own(moment.state.manifests, `${repository}@${digest}`)?.boot;
+}
+
+/** The image does not boot. No event of Fly's tells so: none is documented. */
+function arriveBroken(moment: Moment, place: Place, failure: BootFailure): void {
+  const { machine } = place;
+  const vanishes = failure === 'destroyed' && machine.runs.length === 0;
+  if (vanishes) machine.path = [{ to: 'destroyed', afterMs: drawMs(moment, 'destroy'), source: 'flyd' }];
+  changeMachine(moment, place, { ...noChecks, state: vanishes ? 'launch_failed' : 'failed' });
+  writeLog(moment, place, {
+    message: 'Machine failed to boot: could not start the main process',
+    provider: 'runner',
+    level: 'error',
+  });
 }
 
 function arriveStarted(moment: Moment, place: Place, step: MachineStep): void {
@@ -129,9 +150,12 @@ function arriveDestroyed(moment: Moment, place: Place, step: MachineStep): void 
 
 function arrive(moment: Moment, place: Place, step: MachineStep): void {
   switch (step.to) {
-    case 'started':
-      arriveStarted(moment, place, step);
+    case 'started': {
+      const failure = step.resumed === undefined ? bootFailure(moment, place) : undefined;
+      if (failure === undefined) arriveStarted(moment, place, step);
+      else arriveBroken(moment, place, failure);
       break;
+    }
     case 'stopped':
       arriveStopped(moment, place, step);
       break;

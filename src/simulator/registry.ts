@@ -6,7 +6,7 @@
 import type { Answer, Call } from './call.ts';
 import { sha256 } from './images.ts';
 import { drawMs, type Moment } from './moment.ts';
-import { drop, own, type ManifestRecord } from './state.ts';
+import { drop, own, type BootFailure, type ManifestRecord } from './state.ts';
 
 const DIGEST = /^sha256:[a-f0-9]{64}$/;
 const TAG = /^\w[\w.-]{0,127}$/;
@@ -48,10 +48,10 @@ export function showManifest(moment: Moment, call: Call): Answer {
 /** Stores a manifest and moves the tag to it. Answers the digest. */
 export function storeManifest(
   moment: Moment,
-  image: { repository: string; tag?: string; text: string; mediaType?: string },
+  image: { repository: string; tag?: string; text: string; mediaType?: string; boot?: BootFailure },
 ): string {
   const { state, now, observer } = moment;
-  const { repository, tag, text } = image;
+  const { repository, tag, text, boot } = image;
   const digest = sha256(text);
   const key = `${repository}@${digest}`;
   if (own(state.manifests, key) === undefined) {
@@ -60,6 +60,7 @@ export function storeManifest(
       text,
       pushedAt: now,
       pullableAt: now + drawMs(moment, 'manifest'),
+      ...(boot !== undefined && { boot }),
     };
     state.manifests[key] = manifest;
     observer.recordChanged?.('manifests', key);

@@ -50,6 +50,7 @@ export type MachineState =
   | 'restarting'
   | 'replacing'
   | 'failed'
+  | 'launch_failed'
   | 'destroying'
   | 'destroyed';
 
@@ -195,12 +196,20 @@ export interface AppRecord {
   agenda: AgendaEntry[];
 }
 
+/**
+ * What becomes of a machine whose image does not boot: it is left as `failed`; or, when it never ran, it passes through
+ * `launch_failed` and is destroyed. Fly does both.
+ */
+export type BootFailure = 'failed' | 'destroyed';
+
 export interface ManifestRecord {
   readonly mediaType: string;
   readonly text: string;
   readonly pushedAt: number;
   /** Hosts do not find it before. */
   readonly pullableAt: number;
+  /** Set by hand: its machines do not boot, see {@link BootFailure}. */
+  readonly boot?: BootFailure;
 }
 
 export interface LogLine {

@@ -11,6 +11,7 @@ const PHASE_BY_REASON: Readonly<Record<string, Phase>> = {
   Restarting: 'restarting',
   Resuming: 'resuming',
   Suspending: 'suspending',
+  MachineDoesNotBoot: 'failed',
 };
 
 /** What must be there before an image can be deployed. */

@@ -16,6 +16,10 @@ const RESTING = new Set(['stopped', 'suspended', 'created', 'failed']);
 const VOLUME_TO_COME = '(the volume to be created)';
 /** A machine that was to be launched is `created` for as long as its image is being unpacked. */
 const LAUNCH_GRACE_MS = 60_000;
+/** A machine that does not boot is tried again this often: as a rule its owner has to mend its image first. */
+const BOOT_RETRY_MS = 60_000;
+/** What a machine that never ran was last seen as. */
+const BOOTING = new Set(['created', 'starting', 'launch_failed', 'failed']);
 const HOST_RECHECK_MS = 30_000;
 /** While a machine changes state its wait call ends sooner than this; a plain look is the safety net. */
 const TRANSITION_RECHECK_MS = 5_000;
@@ -94,6 +98,8 @@ function withoutMachine(input: PlanInput): PartPlan {
   const wait = notVisibleYet(input, suspended ? UNNAMED_GRACE_MS : NAMED_GRACE_MS);
   if (wait !== undefined) return wait;
   if (suspended) return settled('Suspended', 'no machine is needed while suspended');
+  const broken = bootedInVain(input);
+  if (broken !== undefined) return broken;
   if (observed.image.state !== 'resolved')
     return settled('AwaitingImage', 'the machine is created once the image is found');
   const volume = chooseVolume(input);
@@ -129,6 +135,34 @@ function notVisibleYet(input: PlanInput, graceMs: number): PartPlan | undefined 
     reason: 'MachineNotVisibleYet',
     message: 'the machine was asked for and does not show yet',
     retryAfterMs: LOOK_INTERVAL_MS,
+  });
+}
+
+/** The machine that was made last for this very spec has gone without ever having run: Fly destroys what does not boot. */
+function bootedInVain({ tenant, now }: PlanInput): PartPlan | undefined {
+  const { machine, conditions, requested } = tenant.status ?? {};
+  const previous = conditions?.find(({ type }) => type === 'MachineReady');
+  const edited = previous?.observedGeneration !== tenant.metadata.generation;
+  if (machine === undefined || edited || !BOOTING.has(machine.state ?? '')) return undefined;
+  const madeAt = Date.parse(requested?.['machine'] ?? '') || 0;
+  return doesNotBoot({ machineId: machine.id, sinceMs: madeAt, now, recheckMs: TRANSITION_RECHECK_MS });
+}
+
+/** Undefined once it is time to try it again. */
+function doesNotBoot(options: {
+  readonly machineId: string;
+  readonly sinceMs: number;
+  readonly now: number;
+  readonly recheckMs: number;
+}): PartPlan | undefined {
+  const { machineId, sinceMs, now, recheckMs } = options;
+  // Never more than all of it, whatever the clocks say.
+  const leftMs = Math.min(BOOT_RETRY_MS, sinceMs + BOOT_RETRY_MS - now);
+  if (leftMs <= 0) return undefined;
+  return waiting({
+    reason: 'MachineDoesNotBoot',
+    message: `machine "${machineId}" does not boot, and is tried again once a minute: see its logs, or deploy another image`,
+    retryAfterMs: Math.min(leftMs, recheckMs),
   });
 }
 
@@ -218,6 +252,12 @@ function power(input: PlanInput, machine: WireMachine): PartPlan {
     };
   if (!needsStart(machine))
     return settled('Idle', `machine "${machine.id}" is ${machine.state}; the next request starts it`);
+  const failedAt = Date.parse(machine.updated_at ?? '') || 0;
+  const broken =
+    machine.state === 'failed'
+      ? doesNotBoot({ machineId: machine.id, sinceMs: failedAt, now: input.now, recheckMs: BOOT_RETRY_MS })
+      : undefined;
+  if (broken !== undefined) return broken;
   const start: DraftStep = {
     kind: 'startMachine',
     ...step,
