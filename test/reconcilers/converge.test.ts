@@ -95,17 +95,6 @@ describe('a tenant', () => {
     expect((await house.app(running))?.machines).toHaveLength(1);
   });
 
-  it('is stopped before its machine goes when its image is taken out, and keeps its volume', async () => {
-    await house.create('undeployed');
-    await house.phase('undeployed', 'running');
-    await house.edit('undeployed', { image: undefined });
-    const waiting = await house.phase('undeployed', 'awaiting_deploy');
-    const app = await house.app(waiting);
-    expect(app?.machines.filter(({ state }) => state !== 'destroyed')).toEqual([]);
-    expect(app?.volumes).toHaveLength(1);
-    expect(await house.writes(waiting)).toMatchObject({ Machines_stop: 1, Machines_delete: 1 });
-  });
-
   it('grows in memory by one update, and in volume by one extension', async () => {
     await house.create('growing');
     await house.phase('growing', 'running');

@@ -68,32 +68,35 @@ describe('an image that does not boot', () => {
   it.each([
     ['leaves its machine failed', 'failed', 'Machines_start'],
     ['has its machine destroyed', 'destroyed', 'Machines_create'],
-  ] as const)('and %s is tried again once a minute, until another one is deployed', async (_, boot, again) => {
-    const repository = settings.sharedRegistryApp;
-    await house.control('POST', '/registry', { repository, tag: boot, boot });
-    const name = `broken-${boot}`;
-    await house.create(name, { image: `${settings.registryHost}/${repository}:${boot}` });
-    const broken = await house.reason(name, 'MachineReady', 'MachineDoesNotBoot');
-    expect(broken.status?.phase).toBe('failed');
-    expect(condition(broken, 'Ready')?.message).toContain('see its logs, or deploy another image');
-    expect(condition(broken, 'Stalled')?.status).toBe('False');
-    const attempts = async () => {
-      const calls = await house.calls(`sp-${broken.metadata.uid}`);
-      return calls.filter(({ operation, status }) => operation === again && status === 200);
-    };
-    const tried = await eventually(
-      async () => {
-        const calls = await attempts();
-        return calls.length >= 3 && calls;
-      },
-      { what: 'it to be tried again', timeoutMs: 60_000 },
-    );
-    for (const [index, call] of tried.entries())
-      expect(call.at - (tried[index - 1]?.at ?? -Infinity)).toBeGreaterThan(50_000);
-    await house.edit(name, { image: IMAGE });
-    const mended = await invariants(house, name);
-    expect(mended.status?.phase).toBe('running');
-  });
+  ] as const)(
+    'and %s is tried again once a minute, until another one is deployed',
+    async (_, boot, again) => {
+      const repository = settings.sharedRegistryApp;
+      await house.control('POST', '/registry', { repository, tag: boot, boot });
+      const name = `broken-${boot}`;
+      await house.create(name, { image: `${settings.registryHost}/${repository}:${boot}` });
+      const broken = await house.reason(name, 'MachineReady', 'MachineDoesNotBoot');
+      expect(broken.status?.phase).toBe('failed');
+      expect(condition(broken, 'Ready')?.message).toContain('see its logs, or deploy another image');
+      expect(condition(broken, 'Stalled')?.status).toBe('False');
+      const attempts = async () => {
+        const calls = await house.calls(`sp-${broken.metadata.uid}`);
+        return calls.filter(({ operation, status }) => operation === again && status === 200);
+      };
+      const tried = await eventually(
+        async () => {
+          const calls = await attempts();
+          return calls.length >= 3 && calls;
+        },
+        { what: 'it to be tried again', timeoutMs: 60_000 },
+      );
+      for (const [index, call] of tried.entries())
+        expect(call.at - (tried[index - 1]?.at ?? -Infinity)).toBeGreaterThan(50_000);
+      await house.edit(name, { image: IMAGE });
+      const mended = await invariants(house, name);
+      expect(mended.status?.phase).toBe('running');
+    },
+  );
 
   it('is not blamed for a machine that ran and was destroyed: that is made again at once', async () => {
     await house.create('ran');

@@ -49,6 +49,8 @@ export function fastClock(factor: number): Clock {
 
 export interface LoggedCall {
   readonly sequence: number;
+  /** When it arrived, in milliseconds since the epoch, of the simulator's clock. */
+  readonly at: number;
   readonly operation: string;
   readonly method: string;
   readonly app?: string;

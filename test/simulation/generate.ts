@@ -61,6 +61,12 @@ export function drawHistory(seed: number, sites: Sites, crowd?: number): History
   const latency = pick(chance, [0, 0.5, 1, 1, 1, 3]);
   const quietMs = nextRandom(chance) < 0.05 ? 330_000 : 0;
   const replicas = nextRandom(chance) < 0.85 ? 1 : draw(2, 3);
+  // Somebody deploys what does not boot.
+  if (nextRandom(chance) < 0.05) {
+    const image = imageNamed(pick(chance, ['broken', 'vanishing']));
+    acts.push({ atMs: draw(2_000, spanMs), do: 'edit', tenant: 0, spec: { image } });
+    acts.sort((a, b) => a.atMs - b.atMs);
+  }
   return { seed, latency, replicas, acts, faults, quietMs };
 }
 

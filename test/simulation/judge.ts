@@ -9,14 +9,20 @@ import { differences, liveMachines, type AppView } from '../invariants/holdings.
 import type { InvariantId } from '../invariants/invariant.ts';
 import { isReady, isStalled } from '../invariants/status.ts';
 import { SETTINGS } from './daemon.ts';
-import { tenantName } from './people.ts';
+import { imageNamed, isBroken, tenantName } from './people.ts';
 import { FOR_GOOD } from './refusals.ts';
 import type { Scene } from './scene.ts';
 import { leftElsewhere, type Stage } from './stage.ts';
 
 /** Nobody can help with a deletion: it is tried again by itself. */
 export function needsHelp(tenant: Tenant): boolean {
-  return isStalled(tenant) && tenant.metadata.deletionTimestamp === undefined;
+  return (isStalled(tenant) || doesNotBoot(tenant)) && tenant.metadata.deletionTimestamp === undefined;
+}
+
+/** Its image is broken, and that is told. */
+function doesNotBoot({ spec, status }: Tenant): boolean {
+  const told = status?.conditions?.find(({ type }) => type === 'MachineReady');
+  return isBroken(spec.image) && told?.reason === 'MachineDoesNotBoot';
 }
 
 /** Ready, and rightly so. */
@@ -68,6 +74,10 @@ export function help({ scene, people, verdicts, kernel, helpedMs }: Stage, tenan
   const stalled = tenant.status?.conditions?.find(({ type }) => type === 'Stalled');
   const reason = stalled?.reason ?? '';
   const index = Number(name.slice(1));
+  if (doesNotBoot(tenant)) {
+    people.act({ atMs: 0, do: 'edit', tenant: index, spec: { image: imageNamed('hello') } });
+    return;
+  }
   if (reason === 'VolumeLost') {
     const lost = /cannot find volume "([^"]+)"/.exec(stalled?.message ?? '')?.[1] ?? '';
     people.act({ atMs: 0, do: 'edit', tenant: index, spec: { acknowledgedVolumeLoss: lost } });

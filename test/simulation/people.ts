@@ -29,6 +29,13 @@ export interface PeopleOptions {
 
 export const IMAGES = ['hello', 'world'] as const;
 
+/** Images that do not boot, and what becomes of their machines. Pushed by whoever asks for one. */
+const BROKEN: Readonly<Record<string, 'failed' | 'destroyed'>> = { broken: 'failed', vanishing: 'destroyed' };
+
+export function isBroken(image: string | undefined): boolean {
+  return Object.keys(BROKEN).some((tag) => image === imageNamed(tag));
+}
+
 /** Reference of an image that the registry has. */
 export function imageNamed(tag: string): string {
   return `${SETTINGS.registryHost}/${SETTINGS.sharedRegistryApp}:${tag}`;
@@ -69,6 +76,7 @@ export function createPeople(options: PeopleOptions): People {
         create(scene, act);
         return;
       case 'edit':
+        if (isBroken(act.spec.image)) push(scene, act.spec.image?.split(':').at(-1) ?? '');
         edit(act.tenant, (spec) => ({ ...spec, ...act.spec }));
         return;
       case 'undeploy':
@@ -118,7 +126,8 @@ export function createPeople(options: PeopleOptions): People {
 }
 
 function push(scene: Scene, tag: string): void {
-  scene.interfere('POST', '/registry', { repository: SETTINGS.sharedRegistryApp, tag });
+  const boot = BROKEN[tag] ?? 'ok';
+  scene.interfere('POST', '/registry', { repository: SETTINGS.sharedRegistryApp, tag, boot });
 }
 
 function create(scene: Scene, { tenant: index, spec }: Extract<TenantAct, { do: 'create' }>): void {

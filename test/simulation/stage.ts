@@ -13,6 +13,7 @@ import type { History } from './history.ts';
 import { createKernel, type Kernel } from './kernel.ts';
 import { createPeople, type People } from './people.ts';
 import { createRefusals } from './refusals.ts';
+import { createVainBoots } from './vain-boots.ts';
 import { createScene, type Scene } from './scene.ts';
 import { createTrace, type Trace } from './trace.ts';
 import type { Fault } from './wire.ts';
@@ -119,6 +120,7 @@ export function raiseCurtain(
       stir.writes += 1;
       if (call.applied) stir.made[call.operation] = (stir.made[call.operation] ?? 0) + 1;
       if (call.applied) safety.wrote(writeOf(call));
+      if (call.applied) vainBoots?.(call);
     },
     onFlyWrite: (write) => safety.began(write),
     onFlyAnswer: (answered) => refusals?.(answered),
@@ -131,6 +133,8 @@ export function raiseCurtain(
   const people = createPeople({ kernel, scene, verdicts });
   const alone = (history.replicas ?? 1) === 1;
   const refusals = alone ? createRefusals({ verdicts, scene, people }) : undefined;
+  const inTime = !history.acts.some((act) => act.do === 'set-clock');
+  const vainBoots = alone && inTime ? createVainBoots({ verdicts, scene, people }) : undefined;
   const helpedMs = new Map<string, number>();
   const stage: Stage = { history, kernel, scene, people, verdicts, safety, trace, helpedMs, stir };
   return stage;

@@ -388,27 +388,6 @@ describe('what was asked for a moment ago', () => {
   });
 });
 
-describe('a machine whose image is taken out of the spec', () => {
-  const undeployed = ((): State => {
-    const { tenant, observed } = edited(running, { image: undefined });
-    return { tenant, observed: { ...observed, image: { state: 'none' } } };
-  })();
-
-  it.each([
-    ['is stopped while it runs', 'started', ['stopMachine']],
-    ['is given the time to end', 'stopping', []],
-    ['is destroyed once it rests, and its volume is kept', 'stopped', ['destroyMachine']],
-  ])('%s', (_, state, want) => {
-    expect(kinds(withMachine(undeployed, { state }))).toEqual(want);
-  });
-
-  it('is destroyed at once where its host does not answer', () => {
-    const { config: _, ...machine } = undeployed.observed.machines[0]!;
-    const unreachable = { ...undeployed, observed: { ...undeployed.observed, machines: [machine] } };
-    expect(kinds(unreachable)).toEqual(['destroyMachine']);
-  });
-});
-
 describe('a lost volume', () => {
   const lost: State = { ...running, observed: { ...running.observed, volumes: [], machines: [] } };
 

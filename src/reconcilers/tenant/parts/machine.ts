@@ -3,10 +3,11 @@
  * version, whose config carries what it was made for. Whether it happened can therefore always be read from Fly,
  * and it happens once whatever crashes in between.
  */
-import type { WireMachine, WireMachineCheck, WireMachineEvent } from '../../../fly/wire.ts';
+import type { WireMachine, WireMachineCheck } from '../../../fly/wire.ts';
 import { appOf, graceLeftMs, LOOK_INTERVAL_MS, type PlanInput } from '../input.ts';
 import { NAMED_GRACE_MS, UNNAMED_GRACE_MS, WEDGED_AFTER_MS } from '../settings.ts';
 import { blocked, settled, waiting, working, type DraftStep, type PartPlan } from '../steps.ts';
+import { BOOT_INTENT, bootedInVain, needsStart, startedInVain } from './machine-boot.ts';
 import { desiredConfig, differences } from './machine-config.ts';
 import { findMachine, machineName, METADATA } from './machine-identity.ts';
 import { chooseVolume, isAcknowledged, mountedVolumeId } from './volume.ts';
@@ -16,10 +17,6 @@ const RESTING = new Set(['stopped', 'suspended', 'created', 'failed']);
 const VOLUME_TO_COME = '(the volume to be created)';
 /** A machine that was to be launched is `created` for as long as its image is being unpacked. */
 const LAUNCH_GRACE_MS = 60_000;
-/** A machine that does not boot is tried again this often: as a rule its owner has to mend its image first. */
-const BOOT_RETRY_MS = 60_000;
-/** What a machine that never ran was last seen as. */
-const BOOTING = new Set(['created', 'starting', 'launch_failed', 'failed']);
 const HOST_RECHECK_MS = 30_000;
 /** While a machine changes state its wait call ends sooner than this; a plain look is the safety net. */
 const TRANSITION_RECHECK_MS = 5_000;
@@ -74,15 +71,14 @@ function withoutImage(input: PlanInput, machine: WireMachine | undefined): PartP
   const { tenant } = input;
   if (machine === undefined)
     return notVisibleYet(input, UNNAMED_GRACE_MS) ?? settled('AwaitingDeploy', 'no image is deployed yet');
-  const step = { app: appOf(tenant), machineId: machine.id, target: machine.id };
-  // Its volume is kept, so what runs is given the time to end. Of a host that does not answer nothing can be asked.
-  if (machine.state === 'stopping') return inTransition(input, machine);
-  if (machine.state === 'started' && machine.config !== undefined)
-    return working('StoppingMachine', `machine "${machine.id}" is being stopped before it is destroyed`, [
-      { kind: 'stopMachine', ...step, why: 'the spec has no image any more' },
-    ]);
   return working('DestroyingMachine', `machine "${machine.id}" is being destroyed`, [
-    { kind: 'destroyMachine', ...step, why: 'the spec has no image any more' },
+    {
+      kind: 'destroyMachine',
+      app: appOf(tenant),
+      machineId: machine.id,
+      target: machine.id,
+      why: 'the spec has no image any more',
+    },
   ]);
 }
 
@@ -138,34 +134,6 @@ function notVisibleYet(input: PlanInput, graceMs: number): PartPlan | undefined 
   });
 }
 
-/** The machine that was made last for this very spec has gone without ever having run: Fly destroys what does not boot. */
-function bootedInVain({ tenant, now }: PlanInput): PartPlan | undefined {
-  const { machine, conditions, requested } = tenant.status ?? {};
-  const previous = conditions?.find(({ type }) => type === 'MachineReady');
-  const edited = previous?.observedGeneration !== tenant.metadata.generation;
-  if (machine === undefined || edited || !BOOTING.has(machine.state ?? '')) return undefined;
-  const madeAt = Date.parse(requested?.['machine'] ?? '') || 0;
-  return doesNotBoot({ machineId: machine.id, sinceMs: madeAt, now, recheckMs: TRANSITION_RECHECK_MS });
-}
-
-/** Undefined once it is time to try it again. */
-function doesNotBoot(options: {
-  readonly machineId: string;
-  readonly sinceMs: number;
-  readonly now: number;
-  readonly recheckMs: number;
-}): PartPlan | undefined {
-  const { machineId, sinceMs, now, recheckMs } = options;
-  // Never more than all of it, whatever the clocks say.
-  const leftMs = Math.min(BOOT_RETRY_MS, sinceMs + BOOT_RETRY_MS - now);
-  if (leftMs <= 0) return undefined;
-  return waiting({
-    reason: 'MachineDoesNotBoot',
-    message: `machine "${machineId}" does not boot, and is tried again once a minute: see its logs, or deploy another image`,
-    retryAfterMs: Math.min(leftMs, recheckMs),
-  });
-}
-
 function inTransition(input: PlanInput, machine: WireMachine): PartPlan {
   const forMs = input.now - (Date.parse(machine.updated_at ?? '') || input.now);
   const wedged = forMs > WEDGED_AFTER_MS;
@@ -189,7 +157,6 @@ const BEGUN: ReadonlyMap<string, string> = new Map([
   ['Restarting', 'Restarting'],
   ['Resuming', 'Resuming'],
   ['Suspending', 'Suspending'],
-  ['StoppingMachine', 'StoppingMachine'],
   ['Deploying', 'Deploying'],
   ['UpdatingMachine', 'UpdatingMachine'],
   ['StartingMachine', 'StartingMachine'],
@@ -252,16 +219,13 @@ function power(input: PlanInput, machine: WireMachine): PartPlan {
     };
   if (!needsStart(machine))
     return settled('Idle', `machine "${machine.id}" is ${machine.state}; the next request starts it`);
-  const failedAt = Date.parse(machine.updated_at ?? '') || 0;
-  const broken =
-    machine.state === 'failed'
-      ? doesNotBoot({ machineId: machine.id, sinceMs: failedAt, now: input.now, recheckMs: BOOT_RETRY_MS })
-      : undefined;
+  const broken = startedInVain(input, machine);
   if (broken !== undefined) return broken;
   const start: DraftStep = {
     kind: 'startMachine',
     ...step,
     why: `it was to be started and is ${machine.state}`,
+    intent: BOOT_INTENT,
   };
   const reason = input.tenant.status?.conditions?.find(({ type }) => type === 'MachineReady')?.reason;
   return working(BEGUN.get(reason ?? '') ?? 'StartingMachine', `machine "${machine.id}" is being started`, [
@@ -289,25 +253,4 @@ export function healthChecks({ checks = [] }: WireMachine): readonly WireMachine
 function recheckMs(machine: WireMachine, now: number): number {
   const ageMs = now - (Date.parse(machine.updated_at ?? '') || now);
   return Math.min(Math.max(ageMs / 2, CHECKS_RECHECK_MS.shortest), CHECKS_RECHECK_MS.longest);
-}
-
-/**
- * Whether the machine was to be started and never was. A machine that did start and rests now was stopped by
- * Fly's proxy or ended by itself: starting it again would wake every idle tenant.
- */
-export function needsStart(machine: WireMachine): boolean {
-  if (machine.config?.metadata?.[METADATA.wake] !== 'yes') return false;
-  return !startedSinceUpdate(machine.events ?? []);
-}
-
-/**
- * Events come newest first; a start before the latest update speaks of an older version. A launch makes the first
- * version, and is also what a migration by Fly looks like: it counts only where nothing else is told.
- */
-function startedSinceUpdate(events: readonly WireMachineEvent[]): boolean {
-  const update = events.findIndex(({ type }) => type === 'update');
-  const since = update === -1 ? events : events.slice(0, update);
-  if (since.some(({ type, status }) => type === 'start' && status !== 'starting')) return true;
-  // Events older than the newest fifty are dropped: where neither is left, it was long ago.
-  return update === -1 && !events.some(({ type }) => type === 'launch');
 }
