@@ -19,7 +19,7 @@ export const INVARIANTS = {
   S13: 'no call is refused because there were too many, unless whoever made it could not count them',
   S14: 'every spec that was accepted is acted on, or a newer one is',
   E1: 'once nothing changes or fails any more, Fly is soon as the specs want it',
-  E2: 'only what a person must mend stalls a tenant, and is not asked of Fly again until then',
+  E2: 'only what a person must mend stalls a tenant and is not asked of Fly again until then; what is in vain is not repeated at once',
   E5: 'a deletion ends, with nothing left behind',
   E6: 'whoever has died is replaced within a lease and a little more',
   E7: 'where everything is as it should be, nothing is written',

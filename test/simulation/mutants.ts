@@ -277,9 +277,21 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a resumed machine is not started',
-    file: `${TENANT}/parts/machine.ts`,
+    file: `${TENANT}/parts/machine-boot.ts`,
     find: "if (machine.config?.metadata?.[METADATA.wake] !== 'yes') return false;",
     replace: "if (machine.config?.metadata?.[METADATA.wake] !== '') return false;",
+  },
+  {
+    name: 'a machine that failed is started again at once',
+    file: `${TENANT}/parts/machine-boot.ts`,
+    find: 'graceLeftMs(input, BOOT_INTENT, RETRY_MS)',
+    replace: '0',
+  },
+  {
+    name: 'a machine that vanished while it booted is made again at once',
+    file: `${TENANT}/parts/machine-boot.ts`,
+    find: "graceLeftMs(input, 'machine', RETRY_MS)",
+    replace: '0',
   },
   // The runtime
   {

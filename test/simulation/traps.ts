@@ -143,6 +143,29 @@ export const TRAPS: readonly { readonly name: string; readonly history: History 
       ],
     },
   },
+  {
+    name: 'a machine that fails to boot is started again, but not at once',
+    history: {
+      ...CALM,
+      acts: [
+        { atMs: 500, do: 'create', tenant: 0, spec: { image: IMAGE } },
+        { atMs: 20_000, do: 'edit', tenant: 0, spec: { image: imageNamed('broken') } },
+        // Nobody helps before the last act.
+        { atMs: 200_000, do: 'unpause', tenant: 0 },
+      ],
+    },
+  },
+  {
+    name: 'a machine that Fly destroys because it does not boot is made again, but not at once',
+    history: {
+      ...CALM,
+      acts: [
+        { atMs: 500, do: 'create', tenant: 0, spec: {} },
+        { atMs: 20_000, do: 'edit', tenant: 0, spec: { image: imageNamed('vanishing') } },
+        { atMs: 200_000, do: 'unpause', tenant: 0 },
+      ],
+    },
+  },
 ];
 
 /** Somebody holds on to what is to be deleted: a tenant of another controller met that for two weeks on end. */
