@@ -87,11 +87,11 @@ describe('the registry', () => {
   });
 });
 
-describe('the image of a machine', () => {
-  function create(fly: ReturnType<typeof createVirtualFly>, image: string) {
-    return fly.call('POST', '/v1/apps/one/machines', { config: { image } });
-  }
+function create(fly: ReturnType<typeof createVirtualFly>, image: string) {
+  return fly.call('POST', '/v1/apps/one/machines', { config: { image } });
+}
 
+describe('the image of a machine', () => {
   it('is resolved to the digest that the tag has, under every name of the registry', () => {
     const fly = withRepository({ registryHosts: ['registry.test:5000'] });
     const digest = put(fly, 'v1').headers['docker-content-digest']!;
@@ -150,5 +150,33 @@ describe('an image seeded by hand', () => {
       fly.control('POST', '/registry', { repository: 'images', tag: 'v1', ...body }).json.digest;
     expect(seed({})).not.toBe(seed({}));
     expect(seed({ content: 'a' })).toBe(seed({ content: 'a' }));
+  });
+
+  it.each([
+    ['leaves its machine failed, which can be started in vain', 'failed', 'failed'],
+    ['has a machine that never ran destroyed', 'destroyed', 'destroyed'],
+  ])('that does not boot %s', (_, boot, state) => {
+    const fly = withRepository();
+    fly.control('POST', '/registry', { repository: 'images', tag: 'broken', boot });
+    const { id } = create(fly, 'registry.fly.io/images:broken').json;
+    const base = `/v1/apps/one/machines/${id}`;
+    fly.pass(5_000);
+    const { state: before, events } = fly.call('GET', base).json;
+    expect(before).toBe(state);
+    expect(events.map(({ status }: { status: string }) => status)).not.toContain('started');
+    expect(fly.call('POST', `${base}/start`).status).toBe(state === 'failed' ? 200 : 404);
+    fly.pass(5_000);
+    expect(fly.call('GET', base).json.state).toBe(state);
+  });
+
+  it('that does not boot leaves a machine failed that ran before', () => {
+    const fly = withRepository();
+    fly.control('POST', '/registry', { repository: 'images', tag: 'broken', boot: 'destroyed' });
+    const { id, config } = create(fly, 'docker.io/library/nginx:1').json;
+    fly.pass(5_000);
+    const image = 'registry.fly.io/images:broken';
+    fly.call('POST', `/v1/apps/one/machines/${id}`, { config: { ...config, image } });
+    fly.pass(5_000);
+    expect(fly.call('GET', `/v1/apps/one/machines/${id}`).json.state).toBe('failed');
   });
 });
