@@ -79,7 +79,10 @@ describe('an image that does not boot', () => {
       expect(broken.status?.phase).toBe('failed');
       expect(condition(broken, 'Ready')?.message).toContain('see its logs, or deploy another image');
       expect(condition(broken, 'Stalled')?.status).toBe('False');
-      const attempts = async () => {
+      expect(await house.eventsOf(broken)).toContainEqual(
+      expect.objectContaining({ type: 'Warning', reason: 'MachineDoesNotBoot' }),
+    );
+    const attempts = async () => {
         const calls = await house.calls(`sp-${broken.metadata.uid}`);
         return calls.filter(({ operation, status }) => operation === again && status === 200);
       };

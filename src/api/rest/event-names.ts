@@ -32,6 +32,7 @@ const NAMES: Readonly<Record<string, EventName>> = {
   TenantReady: name('tenant_ready', 'running'),
   ProvisioningFailed: name(PROVISIONING_FAILED, 'failed'),
   Stalled: name(PROVISIONING_FAILED, 'failed', 'stalled'),
+  MachineDoesNotBoot: name(PROVISIONING_FAILED, 'failed', 'machine_does_not_boot'),
   DriftDetected: name('drift_detected', 'updating'),
   MachineUpdated: name('updated', 'updating'),
   MachineRestarted: name('restarted', 'restarting'),

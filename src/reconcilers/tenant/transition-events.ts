@@ -22,6 +22,7 @@ export function transitionEvents(transition: Transition): TenantEvent[] {
     ...becameReady(transition),
     ...failed(transition),
     ...stalled(transition),
+    ...brokenImage(transition),
     ...tagLeft(transition),
   ];
 }
@@ -95,6 +96,15 @@ function stalled(transition: Transition): TenantEvent[] {
   const message = findCondition(transition.status.conditions, 'Stalled')?.message ?? '';
   const neverRan = transition.tenant.status?.machine === undefined;
   return [{ type: 'Warning', reason: neverRan ? 'ProvisioningFailed' : 'Stalled', message }];
+}
+
+/** Told with every attempt that was in vain: whoever keeps events counts them. */
+function brokenImage({ tenant, status }: Transition): TenantEvent[] {
+  const [before, after] = [tenant.status?.conditions, status.conditions].map((conditions) =>
+    findCondition(conditions, 'MachineReady'),
+  );
+  if (after?.reason !== 'MachineDoesNotBoot' || before?.reason === 'MachineDoesNotBoot') return [];
+  return [{ type: 'Warning', reason: after.reason, message: after.message }];
 }
 
 /** A deleted tenant's tag stays in the registry, and somebody should know. */

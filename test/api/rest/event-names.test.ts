@@ -33,6 +33,7 @@ describe('the name of an event', () => {
     'TenantReady',
     'ProvisioningFailed',
     'Stalled',
+    'MachineDoesNotBoot',
   ])('of %s is one that the CLI shows', (reason) => {
     expect(KNOWN_TO_THE_CLI).toContain(eventName(reason, 'running').event_type);
   });
