@@ -80,9 +80,9 @@ describe('an image that does not boot', () => {
       expect(condition(broken, 'Ready')?.message).toContain('see its logs, or deploy another image');
       expect(condition(broken, 'Stalled')?.status).toBe('False');
       expect(await house.eventsOf(broken)).toContainEqual(
-      expect.objectContaining({ type: 'Warning', reason: 'MachineDoesNotBoot' }),
-    );
-    const attempts = async () => {
+        expect.objectContaining({ type: 'Warning', reason: 'MachineDoesNotBoot' }),
+      );
+      const attempts = async () => {
         const calls = await house.calls(`sp-${broken.metadata.uid}`);
         return calls.filter(({ operation, status }) => operation === again && status === 200);
       };
