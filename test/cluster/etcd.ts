@@ -7,7 +7,7 @@ import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/processes.ts';
 import { startServer } from './server-process.ts';
 
-const CALL_TIMEOUT_MS = 10_000;
+const CALL_TIMEOUT_MS = 30_000;
 const START_TIMEOUT_MS = 30_000;
 
 export interface Etcd {

@@ -63,7 +63,7 @@ await describeOnCluster('the daemon on a cluster', () => {
   /** Whether the stream of events comes to speak of it before it ends. */
   const streamUntil = async (word: string, url: string): Promise<boolean> => {
     const headers = { authorization: `Bearer ${daemon.credentials.operator_token}` };
-    const response = await fetch(url, { headers, signal: AbortSignal.timeout(15_000) });
+    const response = await fetch(url, { headers, signal: AbortSignal.timeout(30_000) });
     const decoder = new TextDecoder();
     let text = '';
     for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {

@@ -11,7 +11,7 @@ export interface Answer<T> {
 }
 
 /** How long a call may take; a daemon that was killed refuses at once. */
-const CALL_TIMEOUT_MS = 15_000;
+const CALL_TIMEOUT_MS = 30_000;
 
 /** Sends one JSON request. Rejects when there is no answer at all. */
 export async function call<T>(

@@ -96,7 +96,7 @@ export async function identityOf(daemon: Daemon): Promise<string> {
 }
 
 async function metricsOf(daemon: Daemon): Promise<string> {
-  const response = await fetch(`${daemon.url}/metrics`, { signal: AbortSignal.timeout(5_000) });
+  const response = await fetch(`${daemon.url}/metrics`, { signal: AbortSignal.timeout(30_000) });
   return response.text();
 }
 
