@@ -275,4 +275,37 @@ export const FOUND: readonly { readonly name: string; readonly history: History 
       faults: [{ site: 'fly.Volumes_create', occurrence: 1, fate: 'effect-late' }],
     },
   },
+  {
+    name: 'a look that Fly refuses is repeated at once, and no sweep has to find what it missed',
+    history: {
+      ...{ seed: 63_246, latency: 0, quietMs: 330_000 },
+      acts: [
+        { atMs: 1_645, do: 'create', tenant: 1, spec: {} },
+        { atMs: 14_529, do: 'idle-machine', tenant: 1 },
+      ],
+      faults: [{ site: 'fly.App_Certificates_list', occurrence: 1, fate: '400' }],
+    },
+  },
+  {
+    name: 'a machine that does not boot is not started without end by a daemon whose clock is ahead',
+    history: {
+      ...{ seed: 2_733, latency: 0, faults: [], quietMs: 0 },
+      acts: [
+        { atMs: 409, do: 'set-clock', byMs: 3_600_000 },
+        { atMs: 939, do: 'create', tenant: 0, spec: { image: imageNamed('world') } },
+        { atMs: 14_618, do: 'edit', tenant: 0, spec: { image: imageNamed('broken') } },
+      ],
+    },
+  },
+  {
+    name: 'a machine whose image is taken out and put back at once runs',
+    history: {
+      ...{ seed: 13_777, latency: 0, faults: [], quietMs: 330_000 },
+      acts: [
+        { atMs: 1_725, do: 'create', tenant: 2, spec: { image: IMAGE } },
+        { atMs: 3_034, do: 'undeploy', tenant: 2 },
+        { atMs: 3_321, do: 'edit', tenant: 2, spec: { image: IMAGE } },
+      ],
+    },
+  },
 ];

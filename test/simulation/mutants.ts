@@ -208,6 +208,12 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '{}',
   },
   {
+    name: 'a look that Fly refuses is a verdict on the tenant',
+    file: `${TENANT}/failures.ts`,
+    find: "step.kind === 'observe' && failure.kind === 'terminal'",
+    replace: 'false',
+  },
+  {
     name: 'of what was refused for good only one thing is remembered',
     file: `${TENANT}/failures.ts`,
     find: '[failure, ...(failure.others ?? [])]',
