@@ -30,6 +30,7 @@ export function createCertificates(transport: Transport): FlyCertificates {
       let cursor = '';
       for (let number = 1; number <= MOST_PAGES; number += 1) {
         const next = await transport(pageCall(app, { cursor, number }), signal);
+        if (next === undefined) return undefined;
         certificates.push(...next.certificates);
         cursor = next.next_cursor ?? '';
         if (cursor === '') break;
@@ -76,7 +77,10 @@ export function createCertificates(transport: Transport): FlyCertificates {
   };
 }
 
-function pageCall(app: string, { cursor, number }: { cursor: string; number: number }): Call<Page> {
+function pageCall(
+  app: string,
+  { cursor, number }: { cursor: string; number: number },
+): Call<Page | undefined> {
   return {
     operation: 'App_Certificates_list',
     subject: ['list', 'certificates of app', app],
@@ -89,6 +93,6 @@ function pageCall(app: string, { cursor, number }: { cursor: string; number: num
         throw new Unintelligible(`the list does not end after ${MOST_PAGES} pages`);
       return page;
     },
-    means: { 404: () => ({ certificates: [] }) },
+    means: { 404: () => undefined },
   };
 }

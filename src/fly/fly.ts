@@ -52,8 +52,8 @@ export interface FlyApps {
 }
 
 export interface FlyMachines {
-  /** Live machines of the app, with config and events. An app that is not there has none. */
-  list(app: string, signal: AbortSignal): Promise<WireMachine[]>;
+  /** Live machines of the app, with config and events. Undefined: Fly knows no such app. */
+  list(app: string, signal: AbortSignal): Promise<WireMachine[] | undefined>;
   get(target: MachineTarget, signal: AbortSignal): Promise<WireMachine | undefined>;
   create(app: string, request: WireMachineCreate, signal: AbortSignal): Promise<WireMachine>;
   update(target: MachineTarget, request: WireMachineUpdate, signal: AbortSignal): Promise<WireMachine>;
@@ -107,13 +107,15 @@ export interface FlyVolumes {
 }
 
 export interface FlyNetwork {
-  listAddresses(app: string, signal: AbortSignal): Promise<WireIpAssignment[]>;
+  /** Undefined: Fly knows no such app. */
+  listAddresses(app: string, signal: AbortSignal): Promise<WireIpAssignment[] | undefined>;
   allocateAddress(app: string, type: 'shared_v4' | 'v6', signal: AbortSignal): Promise<WireIpAssignment>;
   releaseAddress(app: string, ip: string, signal: AbortSignal): Promise<void>;
 }
 
 export interface FlyCertificates {
-  list(app: string, signal: AbortSignal): Promise<WireCertificate[]>;
+  /** Undefined: Fly knows no such app. */
+  list(app: string, signal: AbortSignal): Promise<WireCertificate[] | undefined>;
   get(app: string, hostname: string, signal: AbortSignal): Promise<WireCertificateDetail | undefined>;
   /** Requests an ACME certificate. */
   create(app: string, hostname: string, signal: AbortSignal): Promise<WireCertificateDetail>;
@@ -121,8 +123,8 @@ export interface FlyCertificates {
 }
 
 export interface FlySecrets {
-  /** Names and digests; values never come back. */
-  list(app: string, minVersion: number | undefined, signal: AbortSignal): Promise<WireSecret[]>;
+  /** Names and digests; values never come back. Undefined: Fly knows no such app. */
+  list(app: string, minVersion: number | undefined, signal: AbortSignal): Promise<WireSecret[] | undefined>;
   /** Sets and (with null) unsets in one atomic call. */
   set(
     app: string,

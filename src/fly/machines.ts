@@ -37,7 +37,7 @@ export function createMachines(transport: Transport): FlyMachines {
           limit: { id: app },
           decode: (answer) =>
             json(listOf(machineSchema))(answer).filter(({ state }) => state !== 'destroyed'),
-          means: { 404: () => [] },
+          means: { 404: () => undefined },
         },
         signal,
       ),

@@ -19,7 +19,7 @@ export function createNetwork(transport: Transport): FlyNetwork {
           path: ['apps', app, 'ip_assignments'],
           limit: { id: app },
           decode: (answer) => json(addressesSchema)(answer).ips,
-          means: { 404: () => [] },
+          means: { 404: () => undefined },
         },
         signal,
       ),

@@ -28,7 +28,7 @@ export function createSecrets(transport: Transport): FlySecrets {
           query: { min_version: minVersion },
           limit: { id: app },
           decode: (answer) => json(listSchema)(answer).secrets,
-          means: { 404: () => [] },
+          means: { 404: () => undefined },
         },
         signal,
       ),

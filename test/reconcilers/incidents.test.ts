@@ -350,7 +350,7 @@ describe('a person', () => {
     );
     await eventually(
       async () =>
-        (await house.fly.machines.list(app, SIGNAL)).length +
+        ((await house.fly.machines.list(app, SIGNAL))?.length ?? 0) +
           ((await house.fly.volumes.list(app, SIGNAL))?.length ?? 0) ===
         2,
       { what: 'what was made by hand to be listed' },
@@ -375,7 +375,7 @@ describe('what is not ours', () => {
       SIGNAL,
     );
     await eventually(
-      async () => (await house.fly.machines.list(app, SIGNAL)).some(({ id }) => id === visitor.id),
+      async () => (await house.fly.machines.list(app, SIGNAL))?.some(({ id }) => id === visitor.id),
       { what: 'the visitor to be listed' },
     );
     await remove('visited');

@@ -174,7 +174,7 @@ describe('a rotation', () => {
     const digest = async (): Promise<string | undefined> =>
       (
         await house.fly.secrets.list(`sp-${tenant.metadata.uid}`, undefined, AbortSignal.timeout(10_000))
-      ).find(({ name }) => name === 'DATABASE_URL')?.digest;
+      )?.find(({ name }) => name === 'DATABASE_URL')?.digest;
     const [digestBefore, versionsBefore] = [await digest(), await versions(tenant)];
     const rotated = await call('POST', at(tenant, '/rotate-credentials'));
     const fresh = rotated.body['internal_database_url'] as string;

@@ -308,4 +308,15 @@ export const FOUND: readonly { readonly name: string; readonly history: History 
       ],
     },
   },
+  {
+    name: 'a list of addresses that Fly denies to have does not count as empty',
+    history: {
+      ...{ seed: 25_977, latency: 1, quietMs: 0 },
+      acts: [
+        { atMs: 345, do: 'create', tenant: 0, spec: { image: IMAGE, deletionPolicy: 'Orphan' } },
+        { atMs: 36_867, do: 'change-secret', tenant: 0 },
+      ],
+      faults: [{ site: 'fly.App_IPAssignments_list', occurrence: 6, fate: '404' }],
+    },
+  },
 ];

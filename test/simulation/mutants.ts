@@ -113,6 +113,12 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'fly.volumes.list(app, signal).catch(() => []),',
   },
   {
+    name: 'a list of addresses that Fly denies to have counts as empty',
+    file: 'fly/network.ts',
+    find: 'means: { 404: () => undefined },',
+    replace: 'means: { 404: () => [] },',
+  },
+  {
     name: 'a list of volumes that Fly denies to have counts as empty',
     file: 'fly/volumes.ts',
     find: '.filter(isLive),\n          means: { 404: () => undefined },',

@@ -77,7 +77,7 @@ export function createOperator(url: () => string, token: () => string): Operator
     get: (name) => operator.request(item(name)),
     remove: (name) => operator.request(item(name), { method: 'DELETE' }),
     async list() {
-      const { status, body } = await operator.request<{ items: Tenant[] }>(PLURAL);
+      const { status, body } = await persist(() => operator.request<{ items: Tenant[] }>(PLURAL));
       if (status !== 200) throw new Error(`the daemon answered a list with ${status}`);
       return body.items;
     },

@@ -65,18 +65,18 @@ async function observePlatform(
   if (app === undefined) return NOTHING_OBSERVED;
   if (app.organization?.slug !== undefined && app.organization.slug !== settings.orgSlug)
     return { ...NOTHING_OBSERVED, app };
-  const contents = await (early ?? observeContents(fly, tenant, signal));
-  if (contents === undefined) throw contradiction(name);
+  const { contents, complete } = await (early ?? observeContents(fly, tenant, signal));
+  if (!complete) throw contradiction(name);
   return { ...NOTHING_OBSERVED, app, ...contents };
 }
 
-function isThere(contents: Contents | undefined): boolean {
-  return contents !== undefined && contents.machines.length + contents.volumes.length > 0;
+function isThere(looked: Looked | undefined): boolean {
+  return looked !== undefined && looked.contents.machines.length + looked.contents.volumes.length > 0;
 }
 
 /**
- * Fly shows an app and does not know whose volumes it should list, or the other way round. Believed, the one would have
- * a second volume made, and the other would let go of a tenant whose app is alive.
+ * Fly shows an app and does not know whose volumes or addresses it should list, or the other way round. Believed, the one
+ * would have a second of them made, and the other would let go of a tenant whose app is alive.
  */
 function contradiction(app: string): WaitingError {
   return new WaitingError('AppNotVisibleYet', `Fly shows app "${app}" in one place and not in another`, {
@@ -102,20 +102,33 @@ function refused(app: string, { orgSlug }: TenantSettings): TransientError {
 
 type Contents = Pick<Observed, 'addresses' | 'certificates' | 'volumes' | 'secrets' | 'machines'>;
 
-/** Undefined: Fly knows no such app where it is asked for its volumes. */
-async function observeContents(fly: Fly, tenant: Tenant, signal: AbortSignal): Promise<Contents | undefined> {
+interface Looked {
+  /** Empty where Fly knew no such app. */
+  readonly contents: Contents;
+  /** Whether Fly knew the app wherever it was asked. */
+  readonly complete: boolean;
+}
+
+async function observeContents(fly: Fly, tenant: Tenant, signal: AbortSignal): Promise<Looked> {
   const app = appOf(tenant);
-  const [addresses, certificates, listed, secrets, machines] = await Promise.all([
+  const [addresses, certificates, listed, secrets, { machines, complete }] = await Promise.all([
     fly.network.listAddresses(app, signal),
     fly.certificates.list(app, signal),
     fly.volumes.list(app, signal),
     fly.secrets.list(app, undefined, signal),
     observeMachines(fly, tenant, signal),
   ]);
-  if (listed === undefined) return undefined;
   const known = [tenant.status?.volume?.id, mountedVolumeId(findMachine(tenant, machines))];
-  const volumes = await withUnlisted(fly, { app, listed, known }, signal);
-  return { addresses, certificates, volumes, secrets, machines };
+  const volumes = listed === undefined ? [] : await withUnlisted(fly, { app, listed, known }, signal);
+  const contents = {
+    addresses: addresses ?? [],
+    certificates: certificates ?? [],
+    volumes,
+    secrets: secrets ?? [],
+    machines,
+  };
+  const lists = [addresses, certificates, listed, secrets];
+  return { contents, complete: complete && lists.every((list) => list !== undefined) };
 }
 
 /** The list lags behind: a known volume that it lacks is asked for by its id before it counts as lost. */
@@ -137,22 +150,30 @@ async function withUnlisted(
  * there is none. A tenant that is being deleted always gets the list: nothing may be left behind. A list lags behind,
  * so each machine that it shows is read as well: one that was just destroyed is not taken for alive.
  */
-async function observeMachines(fly: Fly, tenant: Tenant, signal: AbortSignal): Promise<WireMachine[]> {
+async function observeMachines(
+  fly: Fly,
+  tenant: Tenant,
+  signal: AbortSignal,
+): Promise<{
+  readonly machines: readonly WireMachine[];
+  /** Whether Fly knew the app where it was asked for a list. */
+  readonly complete: boolean;
+}> {
   const app = appOf(tenant);
   const machineId = tenant.status?.machine?.id;
   const deleted = tenant.metadata.deletionTimestamp !== undefined;
   const recorded = machineId === undefined ? undefined : await fly.machines.get({ app, machineId }, signal);
   const alive = recorded !== undefined && recorded.state !== 'destroyed' && recorded.state !== 'destroying';
-  if (alive && !deleted) return [recorded];
+  if (alive && !deleted) return { machines: [recorded], complete: true };
   const listed = await fly.machines.list(app, signal);
   const others = await Promise.all(
-    listed
+    (listed ?? [])
       .filter(({ id }) => recorded === undefined || id !== machineId)
       // One that is "not found" by its id may as well be there.
       .map(async (machine) => (await fly.machines.get({ app, machineId: machine.id }, signal)) ?? machine),
   );
   const present = others.filter(({ state }) => state !== 'destroyed');
-  return alive ? upsert(present, recorded) : present;
+  return { machines: alive ? upsert(present, recorded) : present, complete: listed !== undefined };
 }
 
 /** Resolves the image unless this generation's is pinned already. */
