@@ -166,6 +166,21 @@ export const TRAPS: readonly { readonly name: string; readonly history: History 
       ],
     },
   },
+  {
+    name: 'a volume that comes late is not made again after a step of half a minute',
+    history: {
+      ...CALM,
+      acts: [
+        { atMs: 500, do: 'create', tenant: 0, spec: { image: IMAGE } },
+        { atMs: 4_000, do: 'kill' },
+        { atMs: 25_000, do: 'set-secret', tenant: 0, name: 'API_KEY', value: 'owners-secret-1' },
+      ],
+      faults: [
+        { site: 'fly.Volumes_create', occurrence: 1, fate: 'effect-late' },
+        { site: 'fly.Secrets_update', occurrence: 2, fate: 'answer-late' },
+      ],
+    },
+  },
 ];
 
 /** Somebody holds on to what is to be deleted: a tenant of another controller met that for two weeks on end. */
