@@ -181,6 +181,19 @@ export const TRAPS: readonly { readonly name: string; readonly history: History 
       ],
     },
   },
+  {
+    name: 'suspended is not said while a machine may still show that was asked for after a stand longer than any grace',
+    history: {
+      ...CALM,
+      ...{ seed: 10_606, latency: 0.5 },
+      acts: [
+        { atMs: 219, do: 'create', tenant: 0, spec: { image: IMAGE, hostnames: ['first.test'] } },
+        { atMs: 1_169, do: 'stall', forMs: 48_000 },
+        { atMs: 1_784, do: 'edit', tenant: 0, spec: { volumeGb: 5 } },
+        { atMs: 1_949, do: 'edit', tenant: 0, spec: { state: 'Suspended' } },
+      ],
+    },
+  },
 ];
 
 /** Somebody holds on to what is to be deleted: a tenant of another controller met that for two weeks on end. */
