@@ -142,7 +142,8 @@ export const FOUND: readonly { readonly name: string; readonly history: History 
       ...{ seed: 201_380, latency: 0, quietMs: 0 },
       acts: [
         { atMs: 1_797, do: 'create', tenant: 0, spec: { image: IMAGE } },
-        { atMs: 39_676, do: 'undeploy', tenant: 0 },
+        // Later than any grace of its making.
+        { atMs: 59_676, do: 'undeploy', tenant: 0 },
       ],
       faults: [{ site: 'fly.Machines_delete', occurrence: 1, fate: '404' }],
     },
