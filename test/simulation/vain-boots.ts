@@ -23,8 +23,9 @@ export function createVainBoots(options: {
   const tried = new Map<string, Made>();
 
   return ({ operation, app = '', made }) => {
+    if (!BOOTS.has(operation)) return;
     const tenant = scene.tenants.list().items.find((one) => appOf(one) === app);
-    if (tenant === undefined || !BOOTS.has(operation) || !isBroken(tenant.spec.image)) return;
+    if (tenant === undefined || !isBroken(tenant.spec.image)) return;
     // Whoever has not heard of an attempt knows of nothing that was in vain.
     if (scene.wire.hits.some((hit) => hit.site === `fly.${operation}` && hit.app === app)) return;
     const attempt = `${operation} ${app}`;
