@@ -60,6 +60,8 @@ export interface LoopOptions {
   readonly acting?: {
     /** Says which tenants this replica may act on; the loop starts and stops it. */
     readonly elector: Elector;
+    /** Passes in flight at once; {@link CONCURRENCY} when absent. */
+    readonly concurrency?: number;
     /** The means of acting for as long as `mayAct` says so; each of them asks before it changes anything. */
     readonly under: (
       mayAct: () => boolean,
@@ -101,7 +103,7 @@ export function createLoop(options: LoopOptions): Loop {
 /** The part that acts: wake-ups become passes over the tenants of the shards that this replica has. */
 function createActing(
   options: LoopOptions,
-  { elector, under }: NonNullable<LoopOptions['acting']>,
+  { elector, under, concurrency = CONCURRENCY }: NonNullable<LoopOptions['acting']>,
   { tenants, digestUsedElsewhere }: Pick<Loop, 'tenants' | 'digestUsedElsewhere'>,
 ): Pick<Loop, 'start' | 'stop'> {
   const { fly, clock, log } = options;
@@ -126,7 +128,7 @@ function createActing(
     clock,
     log,
     metrics,
-    concurrency: CONCURRENCY,
+    concurrency,
   });
   const feed = createFlyFeed({
     fly,

@@ -4,10 +4,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
+import { findCondition } from '../../src/tenant/conditions.ts';
+import { API_VERSION, KIND } from '../../src/tenant/names.ts';
 import { tenantSchema, type Tenant } from '../../src/tenant/schema.ts';
 import { isForbidden, isWrite } from '../cluster/audit-log.ts';
 import { createClusterHouse, type ClusterHouse } from '../cluster/house.ts';
 import { describeOnCluster } from '../cluster/on-cluster.ts';
+import { isReady } from '../invariants/status.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { call } from '../support/operator.ts';
@@ -105,6 +108,50 @@ await describeOnCluster('the daemon on a cluster', () => {
       { what: 'the machine to have grown', during: daemon, timeoutMs: 60_000 },
     );
   });
+
+  it('makes one and the same of a wish (D4), whether it comes over REST or to the API server', async () => {
+    const token = daemon.credentials.operator_token;
+    const image = 'registry.fly.io/systemprompt-images:hello';
+    const rest = await call<{ data: { id: string } }>(`${daemon.url}/api/v1/tenants`, {
+      ...{ method: 'POST', token },
+      body: { name: 'over-rest', owner_customer_id: 'ctm_example', region: 'iad', plan: 'basic', image },
+    });
+    const spec = { owner: 'ctm_example', region: 'iad', plan: 'basic', image };
+    const applied = await house.cluster.request({
+      ...{ method: 'POST', path: TENANTS },
+      body: { apiVersion: API_VERSION, kind: KIND, metadata: { name: 'over-kube' }, spec },
+    });
+    expect([rest.status, applied.status]).toEqual([201, 201]);
+    await call(`${daemon.url}/api/v1/tenants/${rest.body.data.id}`, {
+      ...{ method: 'PATCH', token },
+      body: { memory_mb: 1024, volume_gb: 2, env: { LEVEL: 'a' } },
+    });
+    await house.cluster.request({
+      ...{ method: 'PATCH', path: `${TENANTS}/over-kube`, contentType: 'application/merge-patch+json' },
+      body: { spec: { memoryMb: 1024, volumeGb: 2, env: { LEVEL: 'a' } } },
+    });
+    const settled = async (name: string) => {
+      const { status, metadata } = await eventually(
+        async () => {
+          const tenant = await look(name);
+          const grown = tenant?.status?.machine?.memoryMb === 1024 && isReady(tenant);
+          const issued = findCondition(tenant?.status?.conditions, 'CertificateReady')?.status === 'True';
+          return grown && issued ? tenant : undefined;
+        },
+        { what: `${name} to have grown`, during: daemon, timeoutMs: 60_000 },
+      );
+      // As the server has it, not as a schema puts it in order.
+      const { body } = await house.cluster.request({ path: `${TENANTS}/${name}` });
+      const { spec } = z.object({ spec: z.unknown() }).parse(body);
+      const told = status?.conditions?.map(({ type, status, reason, message }) =>
+        `${type} ${status} ${reason} ${message}`
+          .replaceAll(metadata.uid, 'its-uid')
+          .replaceAll(name, 'its-name'),
+      );
+      return { spec: JSON.stringify(spec), told };
+    };
+    expect(await settled('over-rest')).toEqual(await settled('over-kube'));
+  }, 120_000);
 
   it('lets go of a deleted tenant once Fly holds nothing of it', async () => {
     await house.cluster.request({ method: 'DELETE', path: `${TENANTS}/hello` });

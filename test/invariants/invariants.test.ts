@@ -5,10 +5,13 @@ import { machineEnvironment } from '../../src/tenant/environment.ts';
 import type { TenantSpec, TenantStatus } from '../../src/tenant/schema.ts';
 import { PAUSED } from '../../src/tenant/annotations.ts';
 import { appName, FINALIZER, hostname, VOLUME_NAME } from '../../src/tenant/names.ts';
+import { FAIR_TURN } from '../../src/controller/schedule.ts';
+import { createAttention } from '../simulation/attention.ts';
 import { shortLife } from '../simulation/generate.ts';
 import type { Act } from '../simulation/history.ts';
+import { compare } from '../simulation/paths.ts';
 import { runHistory } from '../simulation/run.ts';
-import type { Stage } from '../simulation/stage.ts';
+import { raiseCurtain, type Stage } from '../simulation/stage.ts';
 import { DIGEST, IMAGE, makeTenant, UID } from '../reconcilers/tenant/model.ts';
 import type { AppView, MachineView } from './holdings.ts';
 import { count, mayRepeat, type Count, type Made } from './maker.ts';
@@ -322,6 +325,7 @@ const LIVES: readonly {
   { id: 'E1', acts: [act({ do: 'no-capacity', forMs: FOREVER_MS }), BIRTH!] },
   // Nobody notices that something has gone, because nobody can look.
   { id: 'D1', acts: [BIRTH!, OUTAGE, act({ do: 'release-address', tenant: 0 })] },
+  { id: 'E3', acts: [BIRTH!, act({ do: 'retry', tenant: 0 })], tamper: vanish },
   { id: 'E5', acts: [BIRTH!, OUTAGE, act({ do: 'delete', tenant: 0 })] },
   // Only its owner can mend that, and does not.
   { id: 'E2', acts: [act({ do: 'create', tenant: 0, spec: { image: 'docker.io/library/nginx:1' } })] },
@@ -332,6 +336,28 @@ const LIVES: readonly {
   { id: 'S12', acts: [BIRTH!], quietMs: 60_000, tamper: boast },
   { id: 'E6', acts: [BIRTH!], replicas: 2, quietMs: 60_000, tamper: abdicate },
 ];
+
+/** Whoever serves dies with the first retry that somebody asks for, and nobody takes the place. */
+function vanish({ people, scene }: Stage): void {
+  const act = people.act.bind(people);
+  Object.assign(people, {
+    act(one: Act) {
+      act(one);
+      if (one.do === 'retry') for (const { process } of scene.daemons) process.kill();
+    },
+  });
+}
+
+/** Somebody adds a secret by hand, which is found only later. */
+function addSecret({ scene }: Stage): void {
+  scene.wire.outside.later(60_000, () => {
+    for (const { secrets } of Object.values(scene.world.state.apps)) {
+      const [first] = secrets.face.secrets;
+      if (first !== undefined)
+        secrets.face = { ...secrets.face, secrets: [...secrets.face.secrets, { ...first, name: 'ADDED' }] };
+    }
+  });
+}
 
 /** No daemon has anything any more, as far as one can see. */
 function abdicate({ scene }: Stage): void {
@@ -384,6 +410,11 @@ function crowd({ kernel, scene }: Stage): void {
     );
 }
 
+/** Judged by comparison. */
+const WAYS: readonly InvariantId[] = ['D2', 'D5'];
+/** Judged of the order of passes. */
+const TURNS: readonly InvariantId[] = ['E4'];
+
 describe('an invariant', () => {
   it.each(STEPS)('can fail at one step: %s', (id, broken) => {
     const violations = broken().violations();
@@ -427,8 +458,26 @@ describe('an invariant', () => {
     expect(violations[0]?.invariant).toBe(id);
   });
 
+  it.each(WAYS)('can fail when two ways to one spec are compared: %s', async (id) => {
+    expect(await compare(id, [LIFE, LIFE])).toEqual([]);
+    const violations = await compare(id, [LIFE, LIFE], addSecret);
+    expect(violations[0]).toEqual({ invariant: id, message: expect.stringContaining('ADDED') as string });
+  });
+
+  it.each(TURNS)('can fail when turns are counted: %s', (id) => {
+    const { kernel, scene } = raiseCurtain(LIFE, { keep: false });
+    const verdicts = createVerdicts();
+    const attention = createAttention({ history: LIFE, verdicts, kernel, scene: () => scene });
+    const process = kernel.spawn('daemon');
+    for (let turn = 0; turn < FAIR_TURN; turn += 1) attention.served(process, 0);
+    attention.served(process, 1);
+    expect(verdicts.violations).toEqual([]);
+    attention.served(process, 1);
+    expect(verdicts.violations.map(({ invariant }) => invariant)).toEqual([id]);
+  });
+
   it('is shown to fail above, whichever it is', () => {
-    const shown = new Set([...STEPS.map(([id]) => id), ...LIVES.map(({ id }) => id)]);
+    const shown = new Set([...STEPS.map(([id]) => id), ...LIVES.map(({ id }) => id), ...WAYS, ...TURNS]);
     expect([...shown].sort()).toEqual(Object.keys(INVARIANTS).sort());
   });
 });

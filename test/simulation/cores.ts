@@ -18,7 +18,7 @@ export async function liveOnAllCores({
   first,
   count,
   tenants,
-  twice,
+  how,
   jobs,
   onSlice,
 }: CoresOptions): Promise<Tally> {
@@ -30,7 +30,7 @@ export async function liveOnAllCores({
     try {
       while (next < first + count) {
         const most = Math.ceil(SLICE / (tenants ?? 1));
-        const slice = { first: next, count: Math.min(most, first + count - next), tenants, twice };
+        const slice = { first: next, count: Math.min(most, first + count - next), tenants, how };
         next += slice.count;
         const tally = await lived(worker, slice);
         all = sum(all, tally);

@@ -12,6 +12,7 @@ import { createLoop, type Loop } from '../../src/loop.ts';
 import { permittedStore } from '../../src/reconcilers/tenant/permitted-store.ts';
 import { previewPlan, type TenantPlanView } from '../../src/reconcilers/tenant/plan-view.ts';
 import type { Exchange } from '../../src/simulator/exchange.ts';
+import type { TenantName, TenantStore } from '../../src/store/store.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import type { Maker } from '../invariants/maker.ts';
@@ -44,6 +45,8 @@ export interface DaemonParts {
   readonly watches: Watches;
   /** Absent: the daemon is the only one, and acts on everything. */
   readonly leases: ModelLeases | undefined;
+  /** Passes in flight at once; as many as in production when absent. */
+  readonly workers?: number | undefined;
   readonly metrics: RuntimeMetrics;
   readonly logger: Logger;
   /** Says who makes a call now. */
@@ -51,6 +54,7 @@ export interface DaemonParts {
   /** Carries out what its maker has asked the store for. */
   readonly inTheNameOf: <T>(maker: Maker, perform: () => T) => T;
   readonly onFlyCall: (call: FlyCall) => void;
+  readonly onFlyArrival: FlyHttpOptions['onArrival'];
   /** A write to Fly leaves the daemon. `epoch`: of the holding under which it is made, when there are others. */
   readonly onFlyAnswer: FlyHttpOptions['onAnswer'];
   readonly onFlyWrite: (write: {
@@ -59,6 +63,8 @@ export interface DaemonParts {
     readonly maker: Maker;
   }) => void;
   readonly onRemoval: (operation: string, uid: string, maker: Maker) => void;
+  /** A pass begins, by reading its tenant. */
+  readonly onPass: (tenant: TenantName) => void;
 }
 
 export interface Started {
@@ -73,7 +79,7 @@ export function startLoop(parts: DaemonParts): Started {
   const { process, wire, metrics } = parts;
   const { clock } = process;
   const { elector, epochOf } = openElection(parts);
-  const store = createStorePort(parts.tenants, {
+  const port = createStorePort(parts.tenants, {
     call(operation, perform) {
       const maker = parts.maker();
       return wire.call(process, { site: `store.${operation}` }, () => parts.inTheNameOf(maker, perform));
@@ -81,6 +87,13 @@ export function startLoop(parts: DaemonParts): Started {
     news: (wanted) => parts.watches.news(process, wanted),
     now: () => clock.now(),
   });
+  const store: TenantStore = {
+    ...port,
+    get(name) {
+      parts.onPass(name);
+      return port.get(name);
+    },
+  };
   const fly = createFly({
     apiUrl: 'http://fly.test',
     registryUrl: 'http://registry.fly.io',
@@ -92,6 +105,7 @@ export function startLoop(parts: DaemonParts): Started {
     http: createFlyHttp({
       ...parts,
       onCall: parts.onFlyCall,
+      onArrival: parts.onFlyArrival,
       onAnswer: parts.onFlyAnswer,
       onWrite: (app, { maker, mayBegin }) => parts.onFlyWrite({ app, epoch: epochOf(mayBegin), maker }),
     }),
@@ -111,6 +125,7 @@ export function startLoop(parts: DaemonParts): Started {
     metrics,
     acting: {
       elector,
+      ...(parts.workers !== undefined && { concurrency: parts.workers }),
       under: (mayAct) => ({
         store: permittedStore(store, mayAct),
         fly: fly.under(mayAct),

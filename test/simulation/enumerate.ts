@@ -29,7 +29,11 @@ export interface EnumerateOptions {
   readonly stride?: number;
   /** Whether to end with the first history that breaks an invariant. */
   readonly stopAtFirst?: boolean;
+  readonly onLived?: OnLived;
 }
+
+/** Told after every history: how many have been lived, of how many, and how many of them broke an invariant. */
+export type OnLived = (lived: number, all: number, failed: number) => void;
 
 /** What must not be made more often because something went wrong. */
 const MADE_ONCE = [
@@ -46,11 +50,12 @@ export async function enumerate(options: EnumerateOptions): Promise<Enumeration>
   const undisturbed = await runHistory(history);
   const faults = allFaults(undisturbed, options).filter((_, index) => index % stride === 0);
   const failed: { history: History; violations: readonly Violation[] }[] = [];
-  for (const fault of faults) {
+  for (const [index, fault] of faults.entries()) {
     const disturbed = { ...history, faults: [...history.faults, fault] };
     const verdict = await runHistory(disturbed);
     const violations = [...verdict.violations, ...repeated(undisturbed.made, { fault, made: verdict.made })];
     if (violations.length > 0) failed.push({ history: disturbed, violations });
+    options.onLived?.(index + 1, faults.length, failed.length);
     if (failed.length > 0 && options.stopAtFirst === true) break;
     await new Promise((resolve) => setImmediate(resolve));
   }

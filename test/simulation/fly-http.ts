@@ -34,6 +34,9 @@ export interface FlyCall {
   readonly made: Made;
 }
 
+/** A call that has arrived at Fly, and has had no effect yet. */
+export type Arrival = Pick<FlyCall, 'operation' | 'path' | 'made'>;
+
 export interface FlyHttpOptions {
   readonly kernel: Kernel;
   readonly wire: Wire;
@@ -42,6 +45,8 @@ export interface FlyHttpOptions {
   /** Says who makes a call now. */
   readonly maker: () => Maker;
   readonly onCall: (call: FlyCall) => void;
+  /** A call arrives at Fly. Answers with what is to be told the status of its answer; undefined: there is none. */
+  readonly onArrival: (call: Arrival) => (status: number | undefined) => void;
   /** A write is answered, and the answer sets out. */
   readonly onAnswer: (answered: Answered) => void;
   /** A write is about to leave the process, under the permit with which it was made. */
@@ -112,13 +117,17 @@ function begin(options: FlyHttpOptions, waiting: Waiting): void {
       backTo(options, () => caller.answer(answerOf({ ...spoken, ...bodyOf(spoken.body) })));
       return;
     }
-    const note = (status: number | undefined): void =>
+    const madeBy = (): Made => ({ ...maker, atMs: kernel.now(), late });
+    const answeredWith = options.onArrival({ operation, path: sent.path, made: madeBy() });
+    const note = (status: number | undefined): void => {
+      answeredWith(status);
       options.onCall({
         ...call,
         ...{ path: sent.path, body: sent.body },
-        made: { ...maker, atMs: kernel.now(), late },
+        made: madeBy(),
         ...{ status, applied: status !== undefined && status < 300 },
       });
+    };
     void options.exchange.perform(sent, caller.gone).then((delivery) => {
       note(delivery.kind === 'answer' ? delivery.answer.status : undefined);
       if (fate === undefined && delivery.kind === 'answer') answered();

@@ -59,6 +59,8 @@ export interface History {
   readonly acts: readonly Act[];
   /** How many daemons there are; one when absent, which then has no need of leases. */
   readonly replicas?: number;
+  /** How many passes a daemon has in flight at once; as many as in production when absent. */
+  readonly workers?: number;
   /** True: each act waits, whatever its time, until everything is as it should be after the one before. */
   readonly patient?: true;
   readonly faults: readonly Fault[];
@@ -68,10 +70,11 @@ export interface History {
 
 /** The history in words, one line for each thing that somebody or something does. */
 export function describeHistory(history: History): string[] {
-  const { seed, latency, listLagMs, replicas = 1, acts, patient, faults, quietMs } = history;
+  const { seed, latency, listLagMs, replicas = 1, workers, acts, patient, faults, quietMs } = history;
   const lag = listLagMs === undefined ? '' : `, its lists lag behind by ${(listLagMs * latency) / 1_000} s`;
+  const hands = workers === undefined ? '' : ` with ${workers} workers`;
   return [
-    `seed ${seed}, ${replicas} daemons, Fly takes ${latency} times its usual time${lag}, ${quietMs / 1_000} s of quiet at the end`,
+    `seed ${seed}, ${replicas} daemons${hands}, Fly takes ${latency} times its usual time${lag}, ${quietMs / 1_000} s of quiet at the end`,
     ...acts.map(
       (act) => `${patient ? 'then' : `at ${(act.atMs / 1_000).toFixed(3)} s`}: ${describeAct(act)}`,
     ),

@@ -9,7 +9,7 @@ import { differences, liveMachines, type AppView } from '../invariants/holdings.
 import type { InvariantId } from '../invariants/invariant.ts';
 import { isReady, isStalled } from '../invariants/status.ts';
 import { SETTINGS } from './daemon.ts';
-import { imageNamed, isBroken, tenantName } from './people.ts';
+import { imageNamed, indexOf, isBroken, tenantName } from './people.ts';
 import { FOR_GOOD } from './refusals.ts';
 import type { Scene } from './scene.ts';
 import { leftElsewhere, type Stage } from './stage.ts';
@@ -73,7 +73,7 @@ export function help({ scene, people, verdicts, kernel, helpedMs }: Stage, tenan
   const { name } = tenant.metadata;
   const stalled = tenant.status?.conditions?.find(({ type }) => type === 'Stalled');
   const reason = stalled?.reason ?? '';
-  const index = Number(name.slice(1));
+  const index = indexOf(tenant);
   if (doesNotBoot(tenant)) {
     people.act({ atMs: 0, do: 'edit', tenant: index, spec: { image: imageNamed('hello') } });
     return;

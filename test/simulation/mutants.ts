@@ -348,6 +348,19 @@ export const MUTANTS: readonly Mutant[] = [
     find: "new Set(['Unauthorized', 'Forbidden', 'QuotaExceeded'])",
     replace: "new Set(['Unauthorized'])",
   },
+  // Whose turn it is
+  {
+    name: 'an edit waits behind whatever is due',
+    file: 'loop.ts',
+    find: 'return edited ? { priority: PRIORITY.edit, resetBackoff: true } : undefined;',
+    replace: 'return edited ? { priority: PRIORITY.startup, resetBackoff: true } : undefined;',
+  },
+  {
+    name: 'whoever comes last waits for as long as others want something',
+    file: 'controller/schedule.ts',
+    find: 'return turns % FAIR_TURN === 0 ? byAge.first() : byPriority.first();',
+    replace: 'return turns < 0 ? byAge.first() : byPriority.first();',
+  },
   // What is believed
   {
     name: 'an answer that was long in coming begins no grace anew',

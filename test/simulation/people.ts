@@ -45,6 +45,11 @@ export function tenantName(index: number): string {
   return `t${index}`;
 }
 
+/** Which tenant of a history it is. */
+export function indexOf({ metadata }: Tenant): number {
+  return Number(metadata.name.slice(1));
+}
+
 export function createPeople(options: PeopleOptions): People {
   const { kernel, scene } = options;
   const lastActs = new Map<string, number>();

@@ -8,6 +8,7 @@
  *   npm run prove -- --history '{…}'               lives one history again, and tells everything that happens
  *   npm run prove -- faults                        every call of one life meets every fate
  *   npm run prove -- twice --seeds 1000            every history twice: the traces must be equal
+ *   npm run prove -- paths --seeds 1000            by other ways, too: they must come to the same
  *   npm run prove -- scope                         every state of a small world: --edits 2 --faults 2, --memory
  *   npm run prove -- mutants                       defects that must be found: --only <words of a name>
  *   npm run prove -- hunt --seeds 400              looks for one violation and stops
@@ -17,7 +18,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Violation } from '../invariants/invariant.ts';
 import { liveOnAllCores } from './cores.ts';
-import { enumerate } from './enumerate.ts';
+import { enumerate, type OnLived } from './enumerate.ts';
 import { FOUND } from './found.ts';
 import { grandTour } from './generate.ts';
 import { describeFault, describeHistory, type History } from './history.ts';
@@ -25,7 +26,7 @@ import { MUTANTS } from './mutants.ts';
 import { hunt } from './mutation.ts';
 import { runHistory } from './run.ts';
 import { explore } from './scope.ts';
-import { eachSeed, type Tally } from './tally.ts';
+import { eachSeed, type Slice, type Tally } from './tally.ts';
 import { TRAPS } from './traps.ts';
 
 const { values, positionals } = parseArgs({
@@ -59,6 +60,8 @@ async function main(): Promise<boolean> {
       return proveFaults();
     case 'twice':
       return proveTwice();
+    case 'paths':
+      return provePaths();
     case 'scope':
       return proveScope();
     case 'mutants':
@@ -66,32 +69,38 @@ async function main(): Promise<boolean> {
     case 'hunt':
       return findOne();
     default:
-      throw new Error(`cannot prove "${part}": it is none of histories, faults, twice, scope, mutants, hunt`);
+      throw new Error(
+        `cannot prove "${part}": it is none of histories, faults, twice, paths, scope, mutants, hunt`,
+      );
   }
 }
 
-/** Lives them all on all cores, telling of every failure when it is found, and now and then how far it is. */
-async function liveAll({
-  twice,
-}: {
-  readonly twice: boolean;
-}): Promise<Tally & { readonly seconds: number }> {
-  const startedAt = performance.now();
+/** Says with every tenth how far something long is. */
+function sayTenths(prefix = ''): OnLived {
   let told = 0;
+  return (lived, all, failed) => {
+    const tenth = Math.floor((lived * 10) / all);
+    if (tenth > told && tenth < 10) say(`${prefix}${lived} of ${all} lived, ${failed} with violations`);
+    told = tenth;
+  };
+}
+
+/** Lives them all on all cores, telling of every failure when it is found, and now and then how far it is. */
+async function liveAll(how: Slice['how']): Promise<Tally & { readonly seconds: number }> {
+  const startedAt = performance.now();
+  const onLived = sayTenths();
   const tally = await liveOnAllCores({
-    ...{ first: FIRST, count: COUNT, tenants: TENANTS, twice, jobs: Number(values.jobs) },
+    ...{ first: FIRST, count: COUNT, tenants: TENANTS, how, jobs: Number(values.jobs) },
     onSlice(slice, all) {
       for (const line of slice.told) say(line);
-      const tenth = Math.floor((all.histories * 10) / COUNT);
-      if (tenth > told && tenth < 10) say(`${all.histories} lived, ${all.failed.length} with violations`);
-      told = tenth;
+      onLived(all.histories, COUNT, all.failed.length);
     },
   });
   return { ...tally, seconds: (performance.now() - startedAt) / 1_000 };
 }
 
 async function proveHistories(): Promise<boolean> {
-  const { failed, checks, turns, seconds, cpuMs, ...tally } = await liveAll({ twice: false });
+  const { failed, checks, turns, seconds, cpuMs, ...tally } = await liveAll('once');
   const healed = tally.healedMs.map((ms) => (ms < 0 ? Infinity : ms)).sort((a, b) => a - b);
   const percentile = (share: number): string =>
     ((healed[Math.floor(share * (healed.length - 1))] ?? 0) / 1_000).toFixed(1);
@@ -109,7 +118,10 @@ async function proveHistories(): Promise<boolean> {
 
 async function proveFaults(): Promise<boolean> {
   const stride = Number(values.stride);
-  const found = await enumerate({ history: grandTour(FIRST), readOccurrences: 2, stride });
+  const found = await enumerate({
+    ...{ history: grandTour(FIRST), readOccurrences: 2, stride },
+    onLived: sayTenths(),
+  });
   for (const { history, violations } of found.failed) tellOf(history, violations);
   say(
     `${found.sites} calls, ${found.histories} faults of which ${found.crashes} are crashes, all lived; ` +
@@ -119,15 +131,24 @@ async function proveFaults(): Promise<boolean> {
 }
 
 async function proveTwice(): Promise<boolean> {
-  const { unequal, failed } = await liveAll({ twice: true });
+  const { unequal, failed } = await liveAll('twice');
   for (const seed of unequal) say(`seed ${seed} has two traces`);
   say(`${COUNT} histories lived twice, ${unequal.length} with unequal traces`);
   return unequal.length + failed.length === 0;
 }
 
+async function provePaths(): Promise<boolean> {
+  const { failed } = await liveAll('by other ways');
+  say(`${COUNT} histories lived by other ways, too, ${failed.length} with violations`);
+  return failed.length === 0;
+}
+
 async function proveScope(): Promise<boolean> {
   const scope = { edits: Number(values.edits), faults: Number(values.faults), memory: values.memory };
-  const found = await explore(scope);
+  const found = await explore({
+    ...scope,
+    onLevel: (events) => sayTenths(`with ${events} edits and faults: `),
+  });
   for (const { history, violations } of found.failed) tellOf(history, violations);
   say(
     `one tenant, ${scope.edits} edits and ${scope.faults} faults at most: ${found.states} states, all visited by ` +

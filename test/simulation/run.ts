@@ -7,13 +7,15 @@ import { setMaxListeners } from 'node:events';
 import { appOf } from '../../src/reconcilers/tenant/input.ts';
 import type { TenantPlanView } from '../../src/reconcilers/tenant/plan-view.ts';
 import { isPaused } from '../../src/tenant/annotations.ts';
-import type { Tenant } from '../../src/tenant/schema.ts';
-import { misreports } from '../invariants/holdings.ts';
+import type { Tenant, TenantSpec } from '../../src/tenant/schema.ts';
+import { liveMachines, misreports } from '../invariants/holdings.ts';
 import type { Violation } from '../invariants/invariant.ts';
 import { checkTold, contradictions } from '../invariants/status.ts';
+import { appearanceOf, type Appearance } from './appearance.ts';
 import type { History } from './history.ts';
 import { asleep, brokenBy, bugs, checkNothingLeft, complaint, help, needsHelp, rests } from './judge.ts';
 import { EPOCH_MS } from './kernel.ts';
+import { indexOf } from './people.ts';
 import { raiseCurtain, type Onlooker, type Stage } from './stage.ts';
 import { watchSuccession } from './succession.ts';
 import type { Fault } from './wire.ts';
@@ -29,7 +31,17 @@ export interface Verdict {
   /** Faults that met a call. */
   readonly hits: readonly Fault[];
   readonly made: Made;
+  /** Tenants at rest after the quiet at the end, before all were deleted; none when there was no quiet. */
+  readonly settled: readonly Settled[];
   readonly figures: Figures;
+}
+
+/** A tenant that has come to rest. */
+export interface Settled {
+  readonly index: number;
+  readonly spec: TenantSpec;
+  readonly hasMachine: boolean;
+  readonly appearance: Appearance;
 }
 
 /** Writes that took effect, by operation. */
@@ -75,7 +87,9 @@ export async function runHistory(
   const { kernel, scene, verdicts, trace } = stage;
   await (history.patient ? actPatiently(stage) : actByTheClock(stage));
   const healedMs = await untilRest(stage);
-  if (healedMs !== undefined && history.quietMs > 0) await beQuiet(stage);
+  const isQuiet = healedMs !== undefined && history.quietMs > 0;
+  if (isQuiet) await beQuiet(stage);
+  const settled = isQuiet ? stage.scene.tenants.list().items.map((tenant) => settle(stage, tenant)) : [];
   if (healedMs !== undefined) await sayFarewell(stage);
   for (const line of scene.log)
     checkTold(verdicts, { where: 'a log line', text: line, secrets: scene.vault.secrets });
@@ -87,6 +101,7 @@ export async function runHistory(
     calls: scene.wire.calls,
     hits: scene.wire.hits,
     made: stage.stir.made,
+    settled,
     figures: {
       virtualMs: kernel.now() - EPOCH_MS,
       turns: kernel.turns,
@@ -95,6 +110,11 @@ export async function runHistory(
       healedMs,
     },
   };
+}
+
+function settle(stage: Stage, tenant: Tenant): Settled {
+  const hasMachine = liveMachines(stage.scene.view(appOf(tenant))).length > 0;
+  return { index: indexOf(tenant), spec: tenant.spec, hasMachine, appearance: appearanceOf(stage, tenant) };
 }
 
 /** Everybody does what they do at their own times. */
@@ -156,8 +176,7 @@ function patienceMs({ history: { faults } }: Stage): number {
 /** Whoever has paused a tenant lets it go on. */
 function unpause({ scene, people }: Stage): void {
   for (const tenant of scene.tenants.list().items)
-    if (isPaused(tenant))
-      people.act({ atMs: 0, do: 'unpause', tenant: Number(tenant.metadata.name.slice(1)) });
+    if (isPaused(tenant)) people.act({ atMs: 0, do: 'unpause', tenant: indexOf(tenant) });
 }
 
 /** E7: where nothing is left to do, nothing is written, neither to Fly nor to the store. */
@@ -209,8 +228,7 @@ async function askForPlans({ kernel, scene, verdicts }: Stage): Promise<void> {
 async function sayFarewell(stage: Stage): Promise<void> {
   const { kernel, scene, people, stir, verdicts } = stage;
   const tenants = scene.tenants.list().items;
-  for (const { metadata } of tenants)
-    people.act({ atMs: 0, do: 'delete', tenant: Number(metadata.name.slice(1)) });
+  for (const tenant of tenants) people.act({ atMs: 0, do: 'delete', tenant: indexOf(tenant) });
   stir.changed = true;
   await kernel.run({
     limitMs: kernel.now() + patienceMs(stage),

@@ -70,11 +70,13 @@ export interface SceneOptions {
   readonly autostop: boolean;
   /** How many daemons there are. */
   readonly replicas: number;
+  readonly workers: DaemonParts['workers'];
   /** `maker`: absent for what people do. */
   readonly onCommit: (change: Change, maker: Maker | undefined) => void;
   /** Any call of a daemon begins. */
   readonly onCall?: ((call: Pick<Fault, 'site' | 'occurrence'>) => void) | undefined;
   readonly onFlyCall: (call: FlyCall) => void;
+  readonly onFlyArrival: DaemonParts['onFlyArrival'];
   /** A daemon sends a write to Fly. `epoch`: of the holding under which it is made, when there are several. */
   readonly onFlyWrite: DaemonParts['onFlyWrite'];
   /** A write to Fly is answered. */
@@ -83,6 +85,10 @@ export interface SceneOptions {
   readonly onApp: (name: string) => void;
   /** Something of the tenant was taken out of a database: `vault.forget`, `databases.drop`. */
   readonly onRemoval: DaemonParts['onRemoval'];
+  /** A pass begins, by reading its tenant. */
+  readonly onPass: DaemonParts['onPass'];
+  /** A worker was found for a pass, so long after it was due. */
+  readonly onTurn: (process: Process, waitedMs: number) => void;
 }
 
 export function createScene(options: SceneOptions): Scene {
@@ -157,7 +163,8 @@ export function createScene(options: SceneOptions): Scene {
     });
     const metrics: RuntimeMetrics = {
       controller: () => ({
-        started() {
+        started({ waitedMs }) {
+          options.onTurn(process, waitedMs);
           if (running.count === 0) running.sinceMs = kernel.now();
           running.count += 1;
         },

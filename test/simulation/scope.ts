@@ -4,6 +4,7 @@
  * A state is what `fingerprint.ts` says; every path to one is a history that `--history` lives again.
  */
 import type { Violation } from '../invariants/invariant.ts';
+import type { OnLived } from './enumerate.ts';
 import type { Fate } from './fate.ts';
 import { digest, lasting } from './fingerprint.ts';
 import { isRead } from './generate.ts';
@@ -56,20 +57,24 @@ interface Node extends Budget {
 export interface Scope extends Budget {
   /** Whether what the running pass has seen and called so far belongs to a state; or only what outlives a daemon. */
   readonly memory: boolean;
+  /** Called for every number of edits and faults that there can be: the histories with so many are lived next. */
+  readonly onLevel?: (events: number) => OnLived;
 }
 
 /** Explores everything within the scope. */
-export async function explore({ memory, ...budget }: Scope): Promise<Exploration> {
+export async function explore({ memory, onLevel, ...budget }: Scope): Promise<Exploration> {
   const seen = new Map<string, Budget[]>();
   const failed: { history: History; violations: readonly Violation[] }[] = [];
   let level: Node[] = [{ ...budget, history: BIRTH }];
   let histories = 0;
-  while (level.length > 0) {
+  for (let events = 0; level.length > 0; events += 1) {
+    const onLived = onLevel?.(events);
     const next: Node[] = [];
-    for (const node of level) {
+    for (const [index, node] of level.entries()) {
       histories += 1;
       const violations = await live(node, { seen, memory, found: (child) => next.push(child) });
       if (violations.length > 0) failed.push({ history: node.history, violations });
+      onLived?.(index + 1, level.length, failed.length);
       if (histories % 64 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
     level = next;

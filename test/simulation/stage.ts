@@ -7,8 +7,9 @@ import type { Write } from '../invariants/destruction.ts';
 import { createVerdicts, type Verdicts } from '../invariants/invariant.ts';
 import { count, type Count } from '../invariants/maker.ts';
 import { createSafety, type Safety } from '../invariants/safety.ts';
+import { createAttention } from './attention.ts';
 import { SETTINGS } from './daemon.ts';
-import type { FlyCall } from './fly-http.ts';
+import type { Arrival, FlyCall } from './fly-http.ts';
 import type { History } from './history.ts';
 import { createKernel, type Kernel } from './kernel.ts';
 import { createPeople, type People } from './people.ts';
@@ -42,9 +43,6 @@ export interface Onlooker {
 
 /** So far behind are the simulated Fly's lists at its usual latency (`src/simulator/latency.ts`). */
 const LIST_LAG_MS = 2_000;
-
-/** No answer takes longer, from its arrival on; what hangs is none. */
-const LONGEST_ANSWER_MS = 1_000;
 
 /** Builds everything, with the watchers of what may never happen in place. */
 export function raiseCurtain(
@@ -80,16 +78,16 @@ export function raiseCurtain(
   }
 
   /** S13: a call of one who has not lost count is not refused for their number. */
-  function checkRefusal({ operation, path, made, status }: FlyCall): void {
+  function onFlyArrival({ operation, path, made }: Arrival): (status: number | undefined) => void {
     const id = `${operation} ${path.split('/')[3] ?? ''}`;
-    arrived.set(id, count(arrived.get(id), made));
-    if (status !== 429) return;
-    // Calls are told of when they are answered: one that came before this one may not have been yet.
-    scene.wire.outside.later(LONGEST_ANSWER_MS, () =>
-      verdicts.check('S13', arrived.get(id)?.lost === true, () => `${operation} was refused`),
-    );
+    const counted = count(arrived.get(id), made);
+    arrived.set(id, counted);
+    return (status) => {
+      if (status === 429) verdicts.check('S13', counted.lost, () => `${operation} was refused`);
+    };
   }
 
+  const attention = createAttention({ history, verdicts, kernel, scene: () => scene });
   const scene = createScene({
     kernel,
     trace,
@@ -105,6 +103,7 @@ export function raiseCurtain(
     // It would change Fly in the middle of the quiet.
     autostop: history.quietMs === 0,
     replicas: history.replicas ?? 1,
+    workers: history.workers,
     onCall: onlooker && ((call) => onlooker.began(stage, call)),
     onCommit(change, maker) {
       stir.changed = true;
@@ -112,10 +111,11 @@ export function raiseCurtain(
       const { name, generation } = change.tenant.metadata;
       trace.add(`${change.type} ${name} ${generation} ${change.tenant.status?.phase ?? ''}`);
       safety.committed(change, maker);
+      attention.committed(change, maker === undefined ? 'person' : 'daemon');
     },
+    onFlyArrival,
     onFlyCall(call) {
       trace.add(`${call.operation} -> ${call.status ?? 'nothing'}`);
-      checkRefusal(call);
       if (!call.isWrite) return;
       stir.writes += 1;
       if (call.applied) stir.made[call.operation] = (stir.made[call.operation] ?? 0) + 1;
@@ -129,6 +129,8 @@ export function raiseCurtain(
       const made = { ...maker, atMs: kernel.now(), late: false };
       safety.wrote({ operation, app: appName(uid), target: uid, made });
     },
+    onPass: (tenant) => attention.began(tenant),
+    onTurn: (process, waitedMs) => attention.served(process, waitedMs),
   });
   const people = createPeople({ kernel, scene, verdicts });
   const alone = (history.replicas ?? 1) === 1;

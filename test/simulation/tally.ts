@@ -1,7 +1,8 @@
 /** What came of many histories? Lives those of a row of seeds, one after the other, and adds up their figures. */
-import { INVARIANTS } from '../invariants/invariant.ts';
+import { INVARIANTS, type Violation } from '../invariants/invariant.ts';
 import { drawHistory, grandTour, type Sites } from './generate.ts';
 import { describeHistory, type History } from './history.ts';
+import { compareWithAsked, compareWithMore } from './paths.ts';
 import { runHistory, type Verdict } from './run.ts';
 import { shrink } from './shrink.ts';
 
@@ -11,8 +12,11 @@ export interface Slice {
   readonly count: number;
   /** How many tenants each history has; drawn, one to three, when absent. */
   readonly tenants?: number | undefined;
-  /** Every history is lived a second time, to compare the traces. */
-  readonly twice: boolean;
+  /**
+   * Whether every history is lived a second time, to compare the traces; or by other ways, to compare what comes of it
+   * (`paths.ts`).
+   */
+  readonly how: 'once' | 'twice' | 'by other ways';
 }
 
 export interface Tally {
@@ -57,7 +61,7 @@ export async function sitesOfATour(): Promise<Sites> {
 
 /** Lives the histories of the seeds. `visit` answers whether to go on. */
 export async function eachSeed(
-  { first, count, tenants }: Omit<Slice, 'twice'>,
+  { first, count, tenants }: Omit<Slice, 'how'>,
   visit: (history: History, verdict: Verdict) => Promise<boolean>,
 ): Promise<void> {
   const sites = await sitesOfATour();
@@ -74,8 +78,10 @@ export async function live(slice: Slice): Promise<Tally> {
   let tally = NOTHING;
   const before = process.cpuUsage();
   await eachSeed(slice, async (history, verdict) => {
-    const { figures, violations, hash } = verdict;
-    const again = slice.twice ? await runHistory(history) : undefined;
+    const { figures, hash } = verdict;
+    const again = slice.how === 'twice' ? await runHistory(history) : undefined;
+    const otherwise = slice.how === 'by other ways' ? await compareWays(history) : [];
+    const violations = [...verdict.violations, ...otherwise];
     tally = sum(tally, {
       ...figures,
       histories: 1,
@@ -83,12 +89,20 @@ export async function live(slice: Slice): Promise<Tally> {
       healedMs: [figures.healedMs ?? -1],
       failed: violations.length > 0 ? [history.seed] : [],
       unequal: again !== undefined && again.hash !== hash ? [history.seed] : [],
-      told: violations.length > 0 ? await tell(history, verdict) : [],
+      told: [...(await tell(history, verdict)), ...otherwise.map((one) => tellOf(history, one))],
     });
     return true;
   });
   const { user, system } = process.cpuUsage(before);
   return { ...tally, cpuMs: (user + system) / 1_000 };
+}
+
+async function compareWays(history: History): Promise<readonly Violation[]> {
+  return [...(await compareWithAsked(history)), ...(await compareWithMore(history))];
+}
+
+function tellOf({ seed }: History, { invariant, message }: Violation): string {
+  return `seed ${seed} by another way: ${invariant} (${INVARIANTS[invariant]}): ${message}`;
 }
 
 async function tell(history: History, { violations }: Verdict): Promise<string[]> {

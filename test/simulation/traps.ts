@@ -2,11 +2,25 @@
  * Into which histories does chance fall too rarely? Each of these stands where one defect would show that drawn histories
  * took long to find: what must never be done is close at hand, and only the product's care keeps it from being done.
  */
-import type { History } from './history.ts';
+import type { Act, History } from './history.ts';
 import { imageNamed } from './people.ts';
 
 const IMAGE = imageNamed('hello');
 const CALM = { seed: 1, latency: 0, faults: [], quietMs: 0 } as const;
+
+/** So many tenants that have everything but a machine, in time for what happens at ten minutes. */
+function crowd(tenants: number): Act[] {
+  return Array.from({ length: tenants }, (_, tenant) => ({ atMs: 500, do: 'create', tenant, spec: {} }));
+}
+
+/** Somebody wants something of each of the first tenants, every second for two minutes. */
+function flood(tenants: number): Act[] {
+  return Array.from({ length: 120 }, (_, second) =>
+    Array.from({ length: tenants }, (__, tenant): Act => {
+      return { atMs: 600_000 + second * 1_000, do: 'retry', tenant };
+    }),
+  ).flat();
+}
 
 export const TRAPS: readonly { readonly name: string; readonly history: History }[] = [
   {
@@ -192,6 +206,22 @@ export const TRAPS: readonly { readonly name: string; readonly history: History 
         { atMs: 1_784, do: 'edit', tenant: 0, spec: { volumeGb: 5 } },
         { atMs: 1_949, do: 'edit', tenant: 0, spec: { state: 'Suspended' } },
       ],
+    },
+  },
+  {
+    name: 'an edit does not wait for the looks at eighty others after a start',
+    history: {
+      ...CALM,
+      ...{ latency: 3, workers: 1 },
+      acts: [...crowd(80), { atMs: 600_000, do: 'kill' }, { atMs: 606_000, do: 'retry', tenant: 79 }],
+    },
+  },
+  {
+    name: 'those that nobody edits are looked at after a start, however many edits of others there are',
+    history: {
+      ...CALM,
+      ...{ latency: 10, workers: 1 },
+      acts: [...crowd(6), { atMs: 600_000, do: 'kill' }, ...flood(3)],
     },
   },
 ];
