@@ -34,7 +34,7 @@ const SILENT_MS = 130_000;
  * Passes wait for Fly, not for the processor: one of two seconds lets this many start 30 tenants a second, more than
  * one PostgreSQL makes databases. More would only make all of a burst wait for the last of it.
  */
-const CONCURRENCY = 64;
+export const CONCURRENCY = 64;
 
 /** A machine that has arrived usually lacks one look to be Ready: it goes before work that has not begun. */
 const NEARLY_DONE = PRIORITY.edit + 10;

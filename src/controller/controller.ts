@@ -183,12 +183,12 @@ class Loop implements Controller {
     const pass = startPass({ key, reconcile, clock, timeoutMs, context: { ...attempt, passId, log } });
     const running: Running = { key, pass, attempt, log, superseded: false };
     this.#running.set(key, running);
-    this.#meter?.started({ waitedMs, attempt: attempt.attempt });
+    this.#meter?.started({ key, waitedMs, attempt: attempt.attempt });
     const outcome = await pass.ended;
     this.#requeue(running, outcome);
     this.#running.delete(key);
     this.#queue.done(key);
-    this.#meter?.ended({ outcome: outcome.kind, tookMs: clock.now() - startedAt });
+    this.#meter?.ended({ key, outcome: outcome.kind, tookMs: clock.now() - startedAt });
     this.#pumpSoon();
   }
 

@@ -11,8 +11,9 @@ export const RESTART_CAUSES = ['ended', 'gone', 'silent', 'error'] as const;
 export type RestartCause = (typeof RESTART_CAUSES)[number];
 
 export interface ControllerMeter {
-  started(pass: { readonly waitedMs: number; readonly attempt: number }): void;
-  ended(pass: { readonly outcome: Outcome['kind']; readonly tookMs: number }): void;
+  /** `key`: for whoever follows single passes; keys are too many for labels. */
+  started(pass: { readonly key: string; readonly waitedMs: number; readonly attempt: number }): void;
+  ended(pass: { readonly key: string; readonly outcome: Outcome['kind']; readonly tookMs: number }): void;
 }
 
 export interface InformerMeter {

@@ -131,7 +131,7 @@ await describeOnCluster('the daemon on a cluster', () => {
       body: { spec: { memoryMb: 1024, volumeGb: 2, env: { LEVEL: 'a' } } },
     });
     const settled = async (name: string) => {
-      const { status, metadata } = await eventually(
+      const { status } = await eventually(
         async () => {
           const tenant = await look(name);
           const grown = tenant?.status?.machine?.memoryMb === 1024 && isReady(tenant);
@@ -143,11 +143,7 @@ await describeOnCluster('the daemon on a cluster', () => {
       // As the server has it, not as a schema puts it in order.
       const { body } = await house.cluster.request({ path: `${TENANTS}/${name}` });
       const { spec } = z.object({ spec: z.unknown() }).parse(body);
-      const told = status?.conditions?.map(({ type, status, reason, message }) =>
-        `${type} ${status} ${reason} ${message}`
-          .replaceAll(metadata.uid, 'its-uid')
-          .replaceAll(name, 'its-name'),
-      );
+      const told = status?.conditions?.map(({ type, status, reason }) => `${type} ${status} ${reason}`);
       return { spec: JSON.stringify(spec), told };
     };
     expect(await settled('over-rest')).toEqual(await settled('over-kube'));

@@ -9,9 +9,15 @@ import { FAIR_TURN } from '../../src/controller/schedule.ts';
 import { createAttention } from '../simulation/attention.ts';
 import { shortLife } from '../simulation/generate.ts';
 import type { Act } from '../simulation/history.ts';
-import { compare } from '../simulation/paths.ts';
+import {
+  compareWithAsked,
+  compareWithDetour,
+  compareWithMore,
+  type Comparison,
+} from '../simulation/paths.ts';
 import { runHistory } from '../simulation/run.ts';
 import { raiseCurtain, type Stage } from '../simulation/stage.ts';
+import { createKernel } from '../simulation/kernel.ts';
 import { DIGEST, IMAGE, makeTenant, UID } from '../reconcilers/tenant/model.ts';
 import type { AppView, MachineView } from './holdings.ts';
 import { count, mayRepeat, type Count, type Made } from './maker.ts';
@@ -325,7 +331,7 @@ const LIVES: readonly {
   { id: 'E1', acts: [act({ do: 'no-capacity', forMs: FOREVER_MS }), BIRTH!] },
   // Nobody notices that something has gone, because nobody can look.
   { id: 'D1', acts: [BIRTH!, OUTAGE, act({ do: 'release-address', tenant: 0 })] },
-  { id: 'E3', acts: [BIRTH!, act({ do: 'retry', tenant: 0 })], tamper: vanish },
+  { id: 'E3', acts: [BIRTH!], quietMs: 60_000, tamper: vanish },
   { id: 'E5', acts: [BIRTH!, OUTAGE, act({ do: 'delete', tenant: 0 })] },
   // Only its owner can mend that, and does not.
   { id: 'E2', acts: [act({ do: 'create', tenant: 0, spec: { image: 'docker.io/library/nginx:1' } })] },
@@ -337,18 +343,15 @@ const LIVES: readonly {
   { id: 'E6', acts: [BIRTH!], replicas: 2, quietMs: 60_000, tamper: abdicate },
 ];
 
-/** Whoever serves dies with the first retry that somebody asks for, and nobody takes the place. */
+/** While all is quiet somebody wants something, and whoever serves is gone for good. */
 function vanish({ people, scene }: Stage): void {
-  const act = people.act.bind(people);
-  Object.assign(people, {
-    act(one: Act) {
-      act(one);
-      if (one.do === 'retry') for (const { process } of scene.daemons) process.kill();
-    },
+  scene.wire.outside.later(60_000, () => {
+    for (const { process } of scene.daemons) process.kill();
+    people.act(act({ do: 'retry', tenant: 0 }));
   });
 }
 
-/** Somebody adds a secret by hand, which is found only later. */
+/** Somebody adds a secret by hand, which is not Landlord's to take away. */
 function addSecret({ scene }: Stage): void {
   scene.wire.outside.later(60_000, () => {
     for (const { secrets } of Object.values(scene.world.state.apps)) {
@@ -410,8 +413,14 @@ function crowd({ kernel, scene }: Stage): void {
     );
 }
 
+type Compare = (tamper?: (stage: Stage) => void) => Promise<Comparison>;
+
 /** Judged by comparison. */
-const WAYS: readonly InvariantId[] = ['D2', 'D5'];
+const WAYS: readonly (readonly [InvariantId, Compare])[] = [
+  ['D1', (tamper) => compareWithAsked(LIFE, tamper)],
+  ['D2', (tamper) => compareWithDetour([LIFE, LIFE], tamper)],
+  ['D5', (tamper) => compareWithMore(LIFE, tamper)],
+];
 /** Judged of the order of passes. */
 const TURNS: readonly InvariantId[] = ['E4'];
 
@@ -458,26 +467,37 @@ describe('an invariant', () => {
     expect(violations[0]?.invariant).toBe(id);
   });
 
-  it.each(WAYS)('can fail when two ways to one spec are compared: %s', async (id) => {
-    expect(await compare(id, [LIFE, LIFE])).toEqual([]);
-    const violations = await compare(id, [LIFE, LIFE], addSecret);
+  it.each(WAYS)('can fail when two ways to one spec are compared: %s', async (id, compare) => {
+    expect(await compare()).toEqual({ violations: [], tenants: 1 });
+    const { violations } = await compare(addSecret);
     expect(violations[0]).toEqual({ invariant: id, message: expect.stringContaining('ADDED') as string });
   });
 
-  it.each(TURNS)('can fail when turns are counted: %s', (id) => {
-    const { kernel, scene } = raiseCurtain(LIFE, { keep: false });
+  it.each(TURNS)('can fail when turns are counted: %s', async (id) => {
+    const kernel = createKernel({ seed: 1 });
+    const { scene } = raiseCurtain(LIFE, { keep: false });
     const verdicts = createVerdicts();
     const attention = createAttention({ history: LIFE, verdicts, kernel, scene: () => scene });
     const process = kernel.spawn('daemon');
-    for (let turn = 0; turn < FAIR_TURN; turn += 1) attention.served(process, 0);
-    attention.served(process, 1);
+    for (let turn = 1; turn < FAIR_TURN; turn += 1)
+      attention.began({ process, key: `other-${turn}`, waitedMs: 0 });
+    attention.began({ process, key: 'patient', waitedMs: 1 });
+    await kernel.run({ limitMs: kernel.now() + 1_000 });
+    // One that was wanted during its own pass has waited for that.
+    attention.ended({ process, key: 'other-1' });
+    attention.began({ process, key: 'other-1', waitedMs: 1_000 });
     expect(verdicts.violations).toEqual([]);
-    attention.served(process, 1);
+    attention.began({ process, key: 'last', waitedMs: 1_000 });
     expect(verdicts.violations.map(({ invariant }) => invariant)).toEqual([id]);
   });
 
   it('is shown to fail above, whichever it is', () => {
-    const shown = new Set([...STEPS.map(([id]) => id), ...LIVES.map(({ id }) => id), ...WAYS, ...TURNS]);
+    const shown = new Set([
+      ...STEPS.map(([id]) => id),
+      ...LIVES.map(({ id }) => id),
+      ...WAYS.map(([id]) => id),
+      ...TURNS,
+    ]);
     expect([...shown].sort()).toEqual(Object.keys(INVARIANTS).sort());
   });
 });

@@ -1,6 +1,6 @@
 /**
- * What is to be seen of a tenant that is at rest? Everything on Fly and in its status that its spec has a say in, and no
- * id and no time: so tenants of different histories can be compared.
+ * What is to be seen of a tenant that is at rest? What `holdings.ts` knows of Fly, the names of its secrets, and what its
+ * status says, without ids, times and counts: so tenants of different histories can be compared.
  */
 import { appOf } from '../../src/reconcilers/tenant/input.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
@@ -13,6 +13,7 @@ export type Appearance = Readonly<Record<string, string>>;
 export function appearanceOf({ scene }: Stage, tenant: Tenant): Appearance {
   const { uid } = tenant.metadata;
   const { phase, conditions = [], volume, machine, image, addresses = [], ...rest } = tenant.status ?? {};
+  const { roleExists, databaseExists } = scene.databases.describe(uid);
   const app = scene.view(appOf(tenant));
   const parts = {
     ...holdings(app),
@@ -21,7 +22,7 @@ export function appearanceOf({ scene }: Stage, tenant: Tenant): Appearance {
     'what its status says of its machine': [machine?.memoryMb, machine?.imageDigest, machine?.state],
     'what else its status says': [rest.hostname, rest.url, rest.failure?.reason],
     conditions: conditions.map(({ type, status, reason }) => `${type} ${status} ${reason}`).sort(),
-    'what is elsewhere': [scene.vault.describe(uid) !== undefined, scene.databases.describe(uid)],
+    'what is elsewhere': [scene.vault.describe(uid) !== undefined, roleExists, databaseExists],
   };
   // Hostnames are made of the uid.
   const told = (part: unknown): string => JSON.stringify(part).replaceAll(uid, 'its-uid');

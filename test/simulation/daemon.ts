@@ -12,7 +12,6 @@ import { createLoop, type Loop } from '../../src/loop.ts';
 import { permittedStore } from '../../src/reconcilers/tenant/permitted-store.ts';
 import { previewPlan, type TenantPlanView } from '../../src/reconcilers/tenant/plan-view.ts';
 import type { Exchange } from '../../src/simulator/exchange.ts';
-import type { TenantName, TenantStore } from '../../src/store/store.ts';
 import type { Tenant } from '../../src/tenant/schema.ts';
 import type { Vault } from '../../src/vault/vault.ts';
 import type { Maker } from '../invariants/maker.ts';
@@ -55,16 +54,14 @@ export interface DaemonParts {
   readonly inTheNameOf: <T>(maker: Maker, perform: () => T) => T;
   readonly onFlyCall: (call: FlyCall) => void;
   readonly onFlyArrival: FlyHttpOptions['onArrival'];
-  /** A write to Fly leaves the daemon. `epoch`: of the holding under which it is made, when there are others. */
   readonly onFlyAnswer: FlyHttpOptions['onAnswer'];
+  /** A write to Fly leaves the daemon. `epoch`: of the holding under which it is made, when there are others. */
   readonly onFlyWrite: (write: {
     readonly app: string;
     readonly epoch: number | undefined;
     readonly maker: Maker;
   }) => void;
   readonly onRemoval: (operation: string, uid: string, maker: Maker) => void;
-  /** A pass begins, by reading its tenant. */
-  readonly onPass: (tenant: TenantName) => void;
 }
 
 export interface Started {
@@ -79,7 +76,7 @@ export function startLoop(parts: DaemonParts): Started {
   const { process, wire, metrics } = parts;
   const { clock } = process;
   const { elector, epochOf } = openElection(parts);
-  const port = createStorePort(parts.tenants, {
+  const store = createStorePort(parts.tenants, {
     call(operation, perform) {
       const maker = parts.maker();
       return wire.call(process, { site: `store.${operation}` }, () => parts.inTheNameOf(maker, perform));
@@ -87,13 +84,6 @@ export function startLoop(parts: DaemonParts): Started {
     news: (wanted) => parts.watches.news(process, wanted),
     now: () => clock.now(),
   });
-  const store: TenantStore = {
-    ...port,
-    get(name) {
-      parts.onPass(name);
-      return port.get(name);
-    },
-  };
   const fly = createFly({
     apiUrl: 'http://fly.test',
     registryUrl: 'http://registry.fly.io',

@@ -4,8 +4,8 @@ import { drawHistory, grandTour, type Sites } from './generate.ts';
 import { describeHistory } from './history.ts';
 import { runHistory } from './run.ts';
 
-const BATCH = 150;
-const BATCHES = Array.from({ length: 5 }, (_, index) => 1 + index * BATCH);
+const BATCH = 130;
+const BATCHES = Array.from({ length: 4 }, (_, index) => 1 + index * BATCH);
 
 let sites: Sites;
 

@@ -5,6 +5,7 @@
  */
 import type { InvariantId, Violation } from '../invariants/invariant.ts';
 import type { Act, History } from './history.ts';
+import { isBroken } from './people.ts';
 import { runHistory, type Settled } from './run.ts';
 import type { Stage } from './stage.ts';
 
@@ -18,7 +19,7 @@ const QUIET_MS = 1_000;
 const BESIDE_THE_SPEC: ReadonlySet<Act['do']> = new Set(['set-secret', 'idle-machine', 'request']);
 
 /** The same history with nothing in it that leaves a trace on Fly but no word in a spec. */
-export function bySpecAlone(history: History): History {
+function bySpecAlone(history: History): History {
   return { ...history, quietMs: QUIET_MS, acts: history.acts.filter((act) => !BESIDE_THE_SPEC.has(act.do)) };
 }
 
@@ -34,32 +35,62 @@ function asked(settled: readonly Settled[], { seed, latency }: History): History
   return { seed, latency, acts, patient: true, faults: [], quietMs: QUIET_MS };
 }
 
-/** D1: lives the history, and then one in which everybody asks at once for what they came to in the end. */
-export async function compareWithAsked(history: History): Promise<readonly Violation[]> {
-  const { violations, settled } = await runHistory(bySpecAlone(history));
-  if (settled.length === 0) return violations;
-  const other = await runHistory(asked(settled, history));
-  return [...violations, ...other.violations, ...differing('D1', settled, other.settled)];
+/** What came of a comparison. */
+export interface Comparison {
+  readonly violations: readonly Violation[];
+  /** How many tenants were there to be compared. */
+  readonly tenants: number;
 }
 
-/** D5: lives the history with one daemon, and with three. Each act waits for the one before, or chance would decide what comes first. */
-export async function compareWithMore(history: History): Promise<readonly Violation[]> {
+/** Spoils the second life: for tests of these judges. */
+type Tamper = (stage: Stage) => void;
+
+/** D1: lives the history, and then one in which everybody asks at once for what they came to in the end. */
+export async function compareWithAsked(history: History, tamper?: Tamper): Promise<Comparison> {
+  const { violations, settled } = await runHistory(bySpecAlone(history));
+  // One that was suspended with what does not boot cannot be asked for so: it would have to run first.
+  const comparable = settled.filter(({ spec }) => !isBroken(spec.image));
+  if (comparable.length === 0) return { violations, tenants: 0 };
+  const other = await runHistory(asked(comparable, history), withTamper(tamper));
+  const unlike = differing('D1', comparable, other.settled);
+  return { violations: [...violations, ...other.violations, ...unlike], tenants: comparable.length };
+}
+
+/**
+ * D5: lives the history with one daemon, and with three. Each act waits for the one before: which of two comes first is
+ * not for the number of daemons to say.
+ */
+export async function compareWithMore(history: History, tamper?: Tamper): Promise<Comparison> {
   const patient = { ...history, patient: true } as const;
-  return compare('D5', [
+  const [one, more] = [
     { ...patient, replicas: 1 },
     { ...patient, replicas: 3 },
-  ]);
+  ];
+  return compare('D5', [one, more], tamper);
 }
 
-/** Lives both, and compares what comes of them. `tamper` spoils the second one: for a test of this judge. */
-export async function compare(
+/** D2: lives a history, and one that comes to the same specs by a detour. */
+export async function compareWithDetour(
+  [straight, detour]: readonly [History, History],
+  tamper?: Tamper,
+): Promise<Comparison> {
+  return compare('D2', [straight, detour], tamper);
+}
+
+async function compare(
   id: InvariantId,
   [one, other]: readonly [History, History],
-  tamper?: (stage: Stage) => void,
-): Promise<readonly Violation[]> {
+  tamper: Tamper | undefined,
+): Promise<Comparison> {
   const first = await runHistory(bySpecAlone(one));
-  const second = await runHistory(bySpecAlone(other), tamper === undefined ? {} : { tamper });
-  return [...first.violations, ...second.violations, ...differing(id, first.settled, second.settled)];
+  const second = await runHistory(bySpecAlone(other), withTamper(tamper));
+  const unlike = differing(id, first.settled, second.settled);
+  const violations = [...first.violations, ...second.violations, ...unlike];
+  return { violations, tenants: first.settled.length };
+}
+
+function withTamper(tamper: Tamper | undefined): { readonly tamper?: Tamper } {
+  return tamper === undefined ? {} : { tamper };
 }
 
 function differing(id: InvariantId, one: readonly Settled[], other: readonly Settled[]): Violation[] {

@@ -85,10 +85,13 @@ export interface SceneOptions {
   readonly onApp: (name: string) => void;
   /** Something of the tenant was taken out of a database: `vault.forget`, `databases.drop`. */
   readonly onRemoval: DaemonParts['onRemoval'];
-  /** A pass begins, by reading its tenant. */
-  readonly onPass: DaemonParts['onPass'];
-  /** A worker was found for a pass, so long after it was due. */
-  readonly onTurn: (process: Process, waitedMs: number) => void;
+  /** A worker takes up a pass that was due so long ago. */
+  readonly onPass: (pass: {
+    readonly process: Process;
+    readonly key: string;
+    readonly waitedMs: number;
+  }) => void;
+  readonly onPassEnd: (pass: { readonly process: Process; readonly key: string }) => void;
 }
 
 export function createScene(options: SceneOptions): Scene {
@@ -163,12 +166,13 @@ export function createScene(options: SceneOptions): Scene {
     });
     const metrics: RuntimeMetrics = {
       controller: () => ({
-        started({ waitedMs }) {
-          options.onTurn(process, waitedMs);
+        started({ key, waitedMs }) {
+          options.onPass({ process, key, waitedMs });
           if (running.count === 0) running.sinceMs = kernel.now();
           running.count += 1;
         },
-        ended({ outcome }) {
+        ended({ key, outcome }) {
+          options.onPassEnd({ process, key });
           passes[outcome] = (passes[outcome] ?? 0) + 1;
           running.count -= 1;
           if (running.count === 0) running.sinceMs = Infinity;

@@ -129,8 +129,8 @@ export function raiseCurtain(
       const made = { ...maker, atMs: kernel.now(), late: false };
       safety.wrote({ operation, app: appName(uid), target: uid, made });
     },
-    onPass: (tenant) => attention.began(tenant),
-    onTurn: (process, waitedMs) => attention.served(process, waitedMs),
+    onPass: (pass) => attention.began(pass),
+    onPassEnd: (pass) => attention.ended(pass),
   });
   const people = createPeople({ kernel, scene, verdicts });
   const alone = (history.replicas ?? 1) === 1;

@@ -98,11 +98,13 @@ export async function live(slice: Slice): Promise<Tally> {
 }
 
 async function compareWays(history: History): Promise<readonly Violation[]> {
-  return [...(await compareWithAsked(history)), ...(await compareWithMore(history))];
+  const [asked, more] = [await compareWithAsked(history), await compareWithMore(history)];
+  return [...asked.violations, ...more.violations];
 }
 
 function tellOf({ seed }: History, { invariant, message }: Violation): string {
-  return `seed ${seed} by another way: ${invariant} (${INVARIANTS[invariant]}): ${message}`;
+  const what = `seed ${seed} by another way: ${invariant} (${INVARIANTS[invariant]}): ${message}`;
+  return `${what}\n    paths --seeds 1 --seed ${seed}`;
 }
 
 async function tell(history: History, { violations }: Verdict): Promise<string[]> {

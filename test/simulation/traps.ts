@@ -209,7 +209,7 @@ export const TRAPS: readonly { readonly name: string; readonly history: History 
     },
   },
   {
-    name: 'an edit does not wait for the looks at eighty others after a start',
+    name: 'an edit does not wait for the looks at all others after a start',
     history: {
       ...CALM,
       ...{ latency: 3, workers: 1 },
