@@ -4,7 +4,7 @@ import { drawHistory, grandTour, type Sites } from './generate.ts';
 import { describeHistory } from './history.ts';
 import { runHistory } from './run.ts';
 
-const BATCH = 130;
+const BATCH = 100;
 const BATCHES = Array.from({ length: 4 }, (_, index) => 1 + index * BATCH);
 
 let sites: Sites;

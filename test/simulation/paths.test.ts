@@ -6,7 +6,7 @@ import { compareWithAsked, compareWithDetour, compareWithMore, type Comparison }
 import { imageNamed } from './people.ts';
 import { sitesOfATour } from './tally.ts';
 
-const SEEDS = Array.from({ length: 20 }, (_, index) => 1 + index);
+const SEEDS = Array.from({ length: 12 }, (_, index) => 1 + index);
 
 /** What a tenant is, and is again after it was something else. */
 const USUAL = {
