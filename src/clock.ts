@@ -45,18 +45,3 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
     signal?.addEventListener('abort', finish, { once: true });
   });
 }
-
-/**
- * The clock's time without its steps backward, for whoever measures how long something has been: when the machine's
- * clock is set back by an hour, a delay may last once more as long, but not an hour longer.
- */
-export function monotonic(clock: Pick<Clock, 'now'>): () => number {
-  let last = clock.now();
-  let offset = 0;
-  return () => {
-    const now = clock.now() + offset;
-    if (now < last) offset += last - now;
-    else last = now;
-    return last;
-  };
-}

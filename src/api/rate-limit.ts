@@ -53,11 +53,9 @@ export function createRateLimiter(options: {
   const fullAt = new LRUCache<string, number>({ max: MOST_CALLERS });
 
   function take({ name, quota, costMs, header }: Policy, caller: string, reply: FastifyReply): void {
-    const now = clock.now();
+    const now = clock.monotonic();
     const key = `${name} ${caller}`;
-    const owed = Math.max((fullAt.get(key) ?? now) - now, 0);
-    // Nobody can owe more than a window; whoever seems to was counted before the clock was set back.
-    const debtMs = (owed > WINDOW_MS ? 0 : owed) + costMs;
+    const debtMs = Math.max((fullAt.get(key) ?? now) - now, 0) + costMs;
     const admitted = debtMs <= WINDOW_MS;
     const owedMs = admitted ? debtMs : debtMs - costMs;
     const remaining = Math.floor((WINDOW_MS - owedMs) / costMs);

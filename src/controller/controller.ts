@@ -176,7 +176,7 @@ class Loop implements Controller {
   /** Never rejects: whatever a pass does is an outcome. */
   async #runPass({ key, waitedMs }: HandOut): Promise<void> {
     const { name, reconcile, clock, passTimeoutMs: timeoutMs = DEFAULT_PASS_TIMEOUT_MS } = this.#options;
-    const startedAt = clock.now();
+    const startedAt = clock.monotonic();
     const attempt = this.#backoff.draw(key);
     const passId = this.#nextPassId();
     const log = this.#options.log.child({ controller: name, key, passId });
@@ -188,7 +188,7 @@ class Loop implements Controller {
     this.#requeue(running, outcome);
     this.#running.delete(key);
     this.#queue.done(key);
-    this.#meter?.ended({ key, outcome: outcome.kind, tookMs: clock.now() - startedAt });
+    this.#meter?.ended({ key, outcome: outcome.kind, tookMs: clock.monotonic() - startedAt });
     this.#pumpSoon();
   }
 

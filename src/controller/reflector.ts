@@ -90,7 +90,7 @@ export async function reflect<T>(options: ReflectorOptions<T>, signal: AbortSign
   }
 
   while (!isStopped()) {
-    const startedAt = clock.now();
+    const startedAt = clock.monotonic();
     const connection = openConnection({ ...options, stop: signal });
     const end = await connect(connection).then(
       () => ({ cause: 'ended', message: 'the watch ended' }) as const,
@@ -99,7 +99,7 @@ export async function reflect<T>(options: ReflectorOptions<T>, signal: AbortSign
     connection.close();
     if (isStopped()) return;
     sink.disconnected(end.cause);
-    failures = clock.now() - startedAt < STEADY_MS ? failures + 1 : 1;
+    failures = clock.monotonic() - startedAt < STEADY_MS ? failures + 1 : 1;
     if (end.cause === 'gone' || failures % FAILURES_BEFORE_RELIST === 0) resourceVersion = undefined;
     const retryAfterMs = fullJitterMs({ ...RECONNECT, attempt: failures, random: clock.random() });
     log[end.cause === 'ended' ? 'debug' : 'warn'](

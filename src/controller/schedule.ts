@@ -6,7 +6,7 @@
  * time would bound the wait as well; but in a long backlog everything has grown old, and a person's edit would
  * wait behind all of it.)
  */
-import { monotonic, type Clock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { createHeap, type HeapNode } from './heap.ts';
 
 /** One turn of this many goes to the wish that has been ready longest, whatever its priority. */
@@ -39,7 +39,7 @@ interface ReadyPlace {
 }
 
 export interface Schedule {
-  /** The clock's time, without its steps backward. */
+  /** In milliseconds of the monotonic clock: whoever sets the machine's clock makes nobody wait longer or less. */
   time(): number;
   /** Puts the wish where its time and priority now say. */
   put(wish: Wish): void;
@@ -54,7 +54,7 @@ export interface Schedule {
 
 /** `onReady` is called after a wish has become ready, also from within `put`. */
 export function createSchedule({ clock, onReady }: { clock: Clock; onReady: () => void }): Schedule {
-  const time = monotonic(clock);
+  const time = (): number => clock.monotonic();
   const delayed = createHeap<Wish>(
     (a, b) => a.readyAt < b.readyAt || (a.readyAt === b.readyAt && a.order < b.order),
   );

@@ -117,10 +117,10 @@ async function keepServing(options: {
 }): Promise<void> {
   const { clock, signal } = options;
   for (let failures = 0; ; failures += 1) {
-    const startedAt = clock.now();
+    const startedAt = clock.monotonic();
     const cause = await options.serve();
     if (cause === undefined || signal.aborted) return;
-    if (clock.now() - startedAt > PROBE_INTERVAL_MS) failures = 0;
+    if (clock.monotonic() - startedAt > PROBE_INTERVAL_MS) failures = 0;
     options.log.warn(
       { cause },
       'lost the connection that listens for changes; looking at intervals until it is back',

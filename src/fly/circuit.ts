@@ -12,7 +12,7 @@ import {
   type IBackoff,
   type IBackoffFactory,
 } from 'cockatiel';
-import { monotonic, type Clock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { HttpFailure, type HttpAnswer } from './http.ts';
 
 export type CircuitStateName = 'closed' | 'halfOpen' | 'open';
@@ -62,12 +62,11 @@ export function createCircuit({ clock, failures, onState }: CircuitOptions): Cir
 
 /** Cockatiel measures by the system's time; a duration that is all or nothing makes it obey the injected clock. */
 function openFor(clock: Clock): IBackoffFactory<unknown> {
-  const time = monotonic(clock);
   function attempt(index: number): IBackoff<unknown> {
-    const until = time() + (OPEN_MS[index] ?? OPEN_MS[OPEN_MS.length - 1] ?? 0);
+    const until = clock.monotonic() + (OPEN_MS[index] ?? OPEN_MS[OPEN_MS.length - 1] ?? 0);
     return {
       get duration() {
-        return time() < until ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
+        return clock.monotonic() < until ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
       },
       next: () => attempt(index + 1),
     };

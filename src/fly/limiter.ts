@@ -4,7 +4,7 @@
  * there. A token bucket for each key, and a bound on how long anybody queues.
  */
 import { LRUCache } from 'lru-cache';
-import { monotonic, type Clock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 
 /**
  * We go a little slower than Fly allows: calls that leave here a second apart may arrive there less than a second
@@ -53,7 +53,7 @@ interface Waiting {
 const MOST_BUCKETS = 20_000;
 
 export function createLimiter({ clock, longestWaitMs }: { clock: Clock; longestWaitMs: number }): Limiter {
-  const time = monotonic(clock);
+  const time = (): number => clock.monotonic();
   // A bound by size and not by number, for which room would be set aside at once.
   const buckets = new LRUCache<string, Bucket>({ maxSize: MOST_BUCKETS, sizeCalculation: () => 1 });
 

@@ -87,9 +87,9 @@ interface Attempt<T> {
 
 async function attempt<T>(options: TransportOptions, { context, call, signal }: Attempt<T>): Promise<T> {
   await awaitTurn(options, { context, call, signal });
-  const startedAt = options.clock.now();
+  const startedAt = options.clock.monotonic();
   const finished = (outcome: 'success' | FlyReason) =>
-    options.metrics.called(call.operation, { outcome, durationMs: options.clock.now() - startedAt });
+    options.metrics.called(call.operation, { outcome, durationMs: options.clock.monotonic() - startedAt });
   try {
     const answer = await exchange(options, { context, call, signal });
     const result = interpret(options, { context, call, answer });

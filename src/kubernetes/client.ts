@@ -57,9 +57,9 @@ export function createKubernetesClient(options: KubernetesClientOptions): Kubern
   async function call(request: KubernetesCall): Promise<unknown> {
     const { signal, timeoutMs = CALL_TIMEOUT_MS, method } = request;
     signal?.throwIfAborted();
-    const startedAt = clock.now();
+    const startedAt = clock.monotonic();
     const told = (outcome: string) =>
-      metrics.called({ method, outcome, durationMs: clock.now() - startedAt });
+      metrics.called({ method, outcome, durationMs: clock.monotonic() - startedAt });
     const limit = openLimit({ clock, timeoutMs, signal });
     try {
       const response = await send(access, { ...request, signal: limit.signal });

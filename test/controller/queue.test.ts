@@ -126,7 +126,7 @@ describe('a work queue', () => {
   it('hands out what is due even when its timer is late', () => {
     const { queue, clock } = setUp();
     queue.add('a', { afterMs: 100 });
-    clock.step(100);
+    clock.stall(100);
     expect(queue.take()?.key).toBe('a');
   });
 
@@ -195,22 +195,22 @@ describe('a held key', () => {
 });
 
 describe('a clock that is set', () => {
-  it('back by an hour makes nobody wait longer than the same delay once more', () => {
+  it('back by an hour makes nobody wait longer', () => {
     const { queue, clock } = setUp();
     queue.add('a', { afterMs: 1_000 });
     clock.advanceSync(400);
     clock.step(-3_600_000);
-    clock.advanceSync(600 + 1_000);
+    clock.advanceSync(600);
     expect(queue.take()?.key).toBe('a');
   });
 
-  it('forward makes what has become due ready, and nothing wait less than none', () => {
+  it('forward by an hour makes nobody wait less', () => {
     const { queue, clock } = setUp();
     queue.add('a', { afterMs: 1_000 });
     clock.step(3_600_000);
-    const handOut = queue.take();
-    expect(handOut?.key).toBe('a');
-    expect(handOut?.waitedMs).toBe(3_599_000);
+    expect(queue.take()).toBeUndefined();
+    clock.advanceSync(1_000);
+    expect(queue.take()).toEqual({ key: 'a', waitedMs: 0 });
   });
 });
 

@@ -23,8 +23,8 @@ const UPSET_MS = 120_000;
 const BUSY_MS = 60_000;
 
 const DELAYS: ReadonlySet<Act['do']> = new Set(['kill', 'cut-watches', 'deaf-watches', 'compact-store']);
-/** A daemon does nothing while it stands still or its clock goes wrong, and all workers may wait for a Fly that is away. */
-const DISTURBANCES: ReadonlySet<Act['do']> = new Set(['stall', 'set-clock', 'outage']);
+/** A daemon does nothing while it stands still, and all workers may wait for a Fly that is away. */
+const DISTURBANCES: ReadonlySet<Act['do']> = new Set(['stall', 'outage']);
 
 export interface Attention {
   /** The store has committed what a daemon wrote, or a person. */
@@ -108,8 +108,6 @@ export function createAttention(options: {
       const others = began.length - began.findLastIndex((ms) => ms < dueMs) - 1;
       began.push(kernel.now());
       running.add(key);
-      // How long it waited is told by a clock that somebody may have set.
-      if (process.clock.now() !== kernel.now()) return;
       verdicts.check(
         'E4',
         others < FAIR_TURN * Math.max(scene().uids.length, 1),

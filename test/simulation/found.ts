@@ -320,4 +320,14 @@ export const FOUND: readonly { readonly name: string; readonly history: History 
       faults: [{ site: 'fly.App_IPAssignments_list', occurrence: 6, fate: '404' }],
     },
   },
+  {
+    name: 'a daemon whose clock is set back by an hour looks at its tenants no later than it had meant to',
+    history: {
+      ...{ seed: 203_467, latency: 0, faults: [], quietMs: 330_000 },
+      acts: [
+        { atMs: 1_438, do: 'create', tenant: 0, spec: { hostnames: ['first.test'], deletionPolicy: 'Orphan' } },
+        { atMs: 13_711, do: 'set-clock', byMs: -3_600_000 },
+      ],
+    },
+  },
 ];

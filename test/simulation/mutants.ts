@@ -333,8 +333,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'waits for a rate limit last as long as a clock was set back',
     file: 'fly/limiter.ts',
-    find: 'const time = monotonic(clock);',
-    replace: 'const time = () => clock.now();',
+    find: 'const time = (): number => clock.monotonic();',
+    replace: 'const time = (): number => clock.now();',
+  },
+  {
+    name: 'a delay lasts as much longer as a clock was set back',
+    file: 'controller/schedule.ts',
+    find: 'const time = (): number => clock.monotonic();',
+    replace: 'const time = (): number => clock.now();',
   },
   {
     name: 'an answer of 404 is for good',

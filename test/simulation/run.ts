@@ -67,10 +67,9 @@ const UNDER_WAY_MS = 5_000;
 const MOST_HELPS = 6;
 /**
  * A certificate is issued, health checks pass: what is still told after all is as it should be. What comes late and
- * makes no noise is found by the sweep that follows it, and so is what a clock that jumped made a daemon miss: one that was
- * set back waits for its sweep as long once more.
+ * makes no noise is found by the sweep that follows it, and so is what a clock that jumped made a daemon miss.
  */
-const SETTLING_MS = { usually: 120_000, afterNoiseless: 400_000, afterStep: 700_000 };
+const SETTLING_MS = { usually: 120_000, afterNoiseless: 400_000 };
 
 /** Lives the history from its beginning to its end. Rejects for a fault of the rig itself, and with what an onlooker throws. */
 export async function runHistory(
@@ -186,11 +185,11 @@ async function beQuiet(stage: Stage): Promise<void> {
   scene.wire.heal();
   const slowness = Math.max(1, history.latency);
   const steps = history.acts.filter((act) => act.do === 'set-clock').map(({ atMs }) => EPOCH_MS + atMs);
+  const noiselessMs = Math.max(scene.wire.overdueUntilMs, ...steps);
   await kernel.run({
     limitMs: Math.max(
       kernel.now() + SETTLING_MS.usually * slowness,
-      scene.wire.overdueUntilMs + SETTLING_MS.afterNoiseless * slowness,
-      ...steps.map((ms) => ms + SETTLING_MS.afterStep * slowness),
+      noiselessMs + SETTLING_MS.afterNoiseless * slowness,
     ),
   });
   const { commits, writes } = stir;

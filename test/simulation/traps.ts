@@ -224,6 +224,17 @@ export const TRAPS: readonly { readonly name: string; readonly history: History 
       acts: [...crowd(6), { atMs: 600_000, do: 'kill' }, ...flood(3)],
     },
   },
+  {
+    name: 'a tenant that waits for capacity is tried again in time, although the clock is set back while it waits',
+    history: {
+      ...CALM,
+      acts: [
+        { atMs: 400, do: 'no-capacity', forMs: 60_000 },
+        { atMs: 500, do: 'create', tenant: 0, spec: { image: IMAGE } },
+        { atMs: 30_000, do: 'set-clock', byMs: -3_600_000 },
+      ],
+    },
+  },
 ];
 
 /** Somebody holds on to what is to be deleted: a tenant of another controller met that for two weeks on end. */

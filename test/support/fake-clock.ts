@@ -9,6 +9,8 @@ export interface FakeClock extends Clock {
   advance(byMs: number): Promise<void>;
   /** Like `advance` without waiting for promises: for tests of code that has none. */
   advanceSync(byMs: number): void;
+  /** Lets time pass without firing anything, as while the process stands still. */
+  stall(byMs: number): void;
   /** Sets the time without firing anything, as when a machine's clock is corrected. */
   step(byMs: number): void;
   /** Lets everything run that waits for nothing but promises. */
@@ -73,6 +75,7 @@ export function createFakeClock(options: { now?: number; random?: () => number }
       for (let timer = nextDue(until); timer; timer = nextDue(until)) fire(timer);
       move(until);
     },
+    stall: (byMs) => move(elapsed + byMs),
     step(byMs) {
       wall += byMs;
     },

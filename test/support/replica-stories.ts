@@ -83,25 +83,19 @@ export function tellReplicaStories(house: () => ReplicaHouse): void {
     const many = await create(second, numbered('many', MOST_TENANTS));
     house().created(many);
     await untilRunning(second, MOST_TENANTS / 4, 120_000);
-    // It may have nothing in hand by now. These it cannot have finished: it dies before their volumes are answered.
+    // It may have nothing in hand by now. These give it something that it cannot finish: it dies before a volume is answered.
     await addFault(replicas.simulator, {
       operation: 'Volumes_create',
       kind: 'late',
       afterMs: 10_000,
       count: MOST_TENANTS + UNFINISHED,
     });
-    const unfinished = await create(second, numbered('unfinished', UNFINISHED));
+    const last = (await replicas.writes()).at(-1)?.sequence ?? 0;
+    const [unfinished, killedAt] = await Promise.all([
+      create(second, numbered('unfinished', UNFINISHED)),
+      killWhenItHasBegun('Volumes_create', last),
+    ]);
     house().created(unfinished);
-    await eventually(
-      async () =>
-        (await replicas.writes())
-          .filter(on(unfinished))
-          .filter(isBy(first))
-          .some(({ operation }) => operation === 'Volumes_create'),
-      { what: 'the first replica to be in the middle of its work', intervalMs: 20 },
-    );
-    await first.kill();
-    const killedAt = Date.now();
     await clearFaults(replicas.simulator);
     await replicas.untilHolds(second, SHARD_COUNT);
     const heldAt = Date.now();
@@ -121,6 +115,19 @@ export function tellReplicaStories(house: () => ReplicaHouse): void {
     expect(inherited.length).toBeGreaterThan(0);
     await expectOneOfEach(replicas, tenants);
   }, 400_000);
+
+  /** Resolves with the time of the first replica's death, right after its next call of that kind. */
+  async function killWhenItHasBegun(operation: string, last: number): Promise<number> {
+    await eventually(
+      async () =>
+        (await replicas.writes())
+          .filter(isBy(first))
+          .some((call) => call.sequence > last && call.operation === operation),
+      { what: `the first replica to begin ${operation}`, timeoutMs: 60_000, during: first },
+    );
+    await first.kill();
+    return Date.now();
+  }
 }
 
 async function create(replica: Replica, names: readonly string[]): Promise<Tenant[]> {

@@ -33,7 +33,7 @@ export async function followLogs(options: FollowOptions, stream: Stream): Promis
   let position = options.position ?? (query.sinceMs === undefined ? undefined : positionOf(query.sinceMs));
   let pauseMs = POLL_MS.shortest;
   let failures = 0;
-  let spokeAt = clock.now();
+  let spokeAt = clock.monotonic();
   while (!stream.signal.aborted && failures < MOST_FAILURES) {
     const found = await nextPage(options, position, stream.signal);
     failures = found === undefined ? failures + 1 : 0;
@@ -42,8 +42,8 @@ export async function followLogs(options: FollowOptions, stream: Stream): Promis
     const text = frames(fresh.filter(query.wanted), { position, first: seen.size === 0, lines: query.lines });
     remember(seen, fresh);
     if (text !== '') await stream.write(text);
-    else if (clock.now() - spokeAt >= HEARTBEAT_MS) await stream.write(encodeComment('heartbeat'));
-    if (text !== '' || clock.now() - spokeAt >= HEARTBEAT_MS) spokeAt = clock.now();
+    else if (clock.monotonic() - spokeAt >= HEARTBEAT_MS) await stream.write(encodeComment('heartbeat'));
+    if (text !== '' || clock.monotonic() - spokeAt >= HEARTBEAT_MS) spokeAt = clock.monotonic();
     pauseMs = fresh.length > 0 ? POLL_MS.shortest : Math.min(pauseMs * 2, POLL_MS.longest);
     await sleep(clock, pauseMs, stream.signal);
   }

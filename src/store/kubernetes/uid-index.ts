@@ -38,11 +38,11 @@ export function createUidIndex(options: {
   async function listNext(): Promise<void> {
     // Whatever came of it is the business of those who waited for it.
     await latest.done.catch(() => undefined);
-    const waitMs = latest.at + LISTING_INTERVAL_MS - clock.now();
+    const waitMs = latest.at + LISTING_INTERVAL_MS - clock.monotonic();
     if (waitMs > 0) await sleep(clock, waitMs, stopped);
     next = undefined;
     stopped.throwIfAborted();
-    latest = { at: clock.now(), done: options.list(learn) };
+    latest = { at: clock.monotonic(), done: options.list(learn) };
     await latest.done;
   }
 

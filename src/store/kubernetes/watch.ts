@@ -92,10 +92,10 @@ async function* watchOnce(options: WatchOptions, watched: Watched): AsyncGenerat
   const stream = await client.stream({ path, signal });
   try {
     await awaitFreshness(client, { namespace, signal });
-    const endsAt = clock.now() + lifetimeSeconds * 1_000;
+    const endsAt = clock.monotonic() + lifetimeSeconds * 1_000;
     yield* listen(options, { stream, watched, overdueAt: endsAt + END_GRACE_MS });
     // A server that goes down ends its watches, too: whoever follows is to wait a little before the next one.
-    if (!isAborted(signal) && clock.now() < endsAt - END_TOLERANCE_MS) throw endedEarly();
+    if (!isAborted(signal) && clock.monotonic() < endsAt - END_TOLERANCE_MS) throw endedEarly();
   } finally {
     stream.close();
   }
@@ -112,7 +112,7 @@ async function* listen(
   let caughtUp = false;
   let coming = next(watch.stream);
   for (;;) {
-    const limitMs = caughtUp ? watch.overdueAt - clock.now() : quietMs;
+    const limitMs = caughtUp ? watch.overdueAt - clock.monotonic() : quietMs;
     const line = await within(coming, { clock, limitMs, signal });
     if (signal.aborted) return;
     if (line === 'late') {

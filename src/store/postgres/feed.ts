@@ -110,7 +110,7 @@ async function* watchFrom(
   let position = parseRevision(watched.resourceVersion);
   const tail = watched.join();
   try {
-    for (let bookmarkAt = clock.now(); !signal.aborted;) {
+    for (let bookmarkAt = clock.monotonic(); !signal.aborted;) {
       // Counted before looking, so that what happens while looking ends the wait below.
       const seen = tail.advanced.rings;
       if (tail.failure !== undefined) throw asError(tail.failure);
@@ -118,11 +118,11 @@ async function* watchFrom(
       yield* tell(page.changes, watched);
       position = page.upTo;
       if (page.changes.length > 0) continue;
-      if (clock.now() >= bookmarkAt) {
-        bookmarkAt = clock.now() + bookmarkIntervalMs;
+      if (clock.monotonic() >= bookmarkAt) {
+        bookmarkAt = clock.monotonic() + bookmarkIntervalMs;
         yield { type: 'BOOKMARK', resourceVersion: String(position) };
       }
-      await tail.advanced.wait({ seen, limitMs: bookmarkAt - clock.now(), signal });
+      await tail.advanced.wait({ seen, limitMs: bookmarkAt - clock.monotonic(), signal });
     }
   } finally {
     watched.leave(tail);
