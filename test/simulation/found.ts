@@ -325,7 +325,12 @@ export const FOUND: readonly { readonly name: string; readonly history: History 
     history: {
       ...{ seed: 203_467, latency: 0, faults: [], quietMs: 330_000 },
       acts: [
-        { atMs: 1_438, do: 'create', tenant: 0, spec: { hostnames: ['first.test'], deletionPolicy: 'Orphan' } },
+        {
+          atMs: 1_438,
+          do: 'create',
+          tenant: 0,
+          spec: { hostnames: ['first.test'], deletionPolicy: 'Orphan' },
+        },
         { atMs: 13_711, do: 'set-clock', byMs: -3_600_000 },
       ],
     },
