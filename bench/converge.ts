@@ -4,9 +4,7 @@
  * to look at is the ratio of create-to-Ready to the critical path: the latencies that Fly itself would impose on
  * one tenant, added up along the longest chain of what needs what.
  *
- *   npm run bench -- [--tenants 200] [--rate 5] [--rate 0] [--seed 1]
- *
- * Each `--rate` is a run of its own: arrivals a second, or with 0 all at once. A steady rate measures the loop. All
+ * Each `--rate` is a run of its own: arrivals a second, or with 0 all at once (`npm run bench -- --help`). A steady rate measures the loop. All
  * at once measures the machine: each tenant gets a PostgreSQL database of its own, which costs the server some 50 ms
  * of a processor, and on few cores the tenants queue for that.
  */
@@ -15,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
 import { findCondition } from '../src/tenant/conditions.ts';
 import type { Tenant } from '../src/tenant/schema.ts';
 import {
@@ -26,16 +24,21 @@ import {
   type Operator,
   type SimulatedCall,
 } from '../test/support/operator.ts';
+import { wholeNumber } from '../test/support/options.ts';
 import { startDaemon, startSimulator } from '../test/support/processes.ts';
 
-const { values } = parseArgs({
-  options: {
-    tenants: { type: 'string', default: '200' },
-    rate: { type: 'string', multiple: true, default: ['5', '0'] },
-    seed: { type: 'string', default: '1' },
-  },
-});
-const TENANTS = Number(values.tenants);
+const options = new Command('bench')
+  .description('how long does a tenant take from nothing to Ready, and what does it cost?')
+  .option('--tenants <n>', 'how many tenants', wholeNumber(1), 200)
+  .option(
+    '--rate <n...>',
+    'arrivals a second, or 0 for all at once; each is a run of its own (default: 5, then 0)',
+    (text, before: readonly number[] | undefined) => [...(before ?? []), wholeNumber(0)(text)],
+  )
+  .option('--seed <n>', 'of the simulated Fly', wholeNumber(0), 1)
+  .parse()
+  .opts<{ readonly tenants: number; readonly rate?: readonly number[]; readonly seed: number }>();
+const TENANTS = options.tenants;
 /** Nothing takes as long as this unless something is wrong. */
 const GIVE_UP_MS = 600_000;
 
@@ -118,7 +121,7 @@ async function costOf(pid: number): Promise<{ cpuSeconds: number; peakRssMb: num
 const round = (value: number, digits = 0): number => Number(value.toFixed(digits));
 
 async function measure(stateDir: string, rate: number): Promise<Record<string, number>> {
-  const simulator = await startSimulator({ env: { SIMULATOR_SEED: values.seed } });
+  const simulator = await startSimulator({ env: { SIMULATOR_SEED: String(options.seed) } });
   await seedImage(simulator.url, 'systemprompt-images', 'bench');
   const daemon = await startDaemon({ stateDir, simulatorUrl: simulator.url, env: { LOG_LEVEL: 'warn' } });
   try {
@@ -193,10 +196,10 @@ function print(figures: Record<string, number>): void {
   );
 }
 
-for (const rate of values.rate) {
+for (const rate of options.rate ?? [5, 0]) {
   const stateDir = await mkdtemp(join(tmpdir(), 'landlord-bench-'));
   try {
-    print(await measure(stateDir, Number(rate)));
+    print(await measure(stateDir, rate));
   } finally {
     await rm(stateDir, { recursive: true, force: true });
   }

@@ -1,22 +1,9 @@
-/**
- * Runs the proof and says what came of it; the last line of each part holds its figures.
- *
- *   npm run prove                                  100,000 histories, each drawn from its seed
- *   npm run prove -- --seeds 1000 --seed 7         a thousand of them, from seed 7 on
- *   npm run prove -- --seeds 20 --tenants 50       fifty tenants in each, instead of one to three
- *   npm run prove -- --jobs 1                      in so many processes; as many as there are cores, unless told
- *   npm run prove -- --history '{…}'               lives one history again, and tells everything that happens
- *   npm run prove -- faults                        every call of one life meets every fate
- *   npm run prove -- twice --seeds 1000            every history twice: the traces must be equal
- *   npm run prove -- paths --seeds 1000            by other ways, too: they must come to the same
- *   npm run prove -- scope                         every state of a small world: --edits 2 --faults 2, --memory
- *   npm run prove -- mutants                       defects that must be found: --only <words of a name>
- *   npm run prove -- hunt --seeds 400              looks for one violation and stops
- */
+/** Runs the proof and says what came of it; the last line of each part holds its figures. `--help` lists the parts. */
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import type { Violation } from '../invariants/invariant.ts';
+import { wholeNumber } from '../support/options.ts';
 import { liveOnAllCores } from './cores.ts';
 import { enumerate, type OnLived } from './enumerate.ts';
 import { FOUND } from './found.ts';
@@ -29,51 +16,7 @@ import { explore } from './scope.ts';
 import { eachSeed, type Slice, type Tally } from './tally.ts';
 import { TRAPS } from './traps.ts';
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    seeds: { type: 'string', default: '100000' },
-    seed: { type: 'string', default: '1' },
-    tenants: { type: 'string' },
-    jobs: { type: 'string', default: String(availableParallelism()) },
-    stride: { type: 'string', default: '1' },
-    edits: { type: 'string', default: '2' },
-    faults: { type: 'string', default: '2' },
-    memory: { type: 'boolean', default: false },
-    only: { type: 'string', default: '' },
-    history: { type: 'string' },
-  },
-});
-const FIRST = Number(values.seed);
-const COUNT = Number(values.seeds);
-const TENANTS = values.tenants === undefined ? undefined : Number(values.tenants);
-
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
-
-async function main(): Promise<boolean> {
-  if (values.history !== undefined) return replay(JSON.parse(values.history) as History);
-  const part = positionals[0] ?? 'histories';
-  switch (part) {
-    case 'histories':
-      return proveHistories();
-    case 'faults':
-      return proveFaults();
-    case 'twice':
-      return proveTwice();
-    case 'paths':
-      return provePaths();
-    case 'scope':
-      return proveScope();
-    case 'mutants':
-      return proveMutants();
-    case 'hunt':
-      return findOne();
-    default:
-      throw new Error(
-        `cannot prove "${part}": it is none of histories, faults, twice, paths, scope, mutants, hunt`,
-      );
-  }
-}
 
 /** Says with every tenth how far something long is. */
 function sayTenths(prefix = ''): OnLived {
@@ -85,22 +28,34 @@ function sayTenths(prefix = ''): OnLived {
   };
 }
 
+/** A row of seeds, and in how many processes it is lived. */
+interface Row {
+  readonly seeds: number;
+  readonly seed: number;
+  readonly jobs: number;
+  readonly tenants?: number;
+}
+
 /** Lives them all on all cores, telling of every failure when it is found, and now and then how far it is. */
-async function liveAll(how: Slice['how']): Promise<Tally & { readonly seconds: number }> {
+async function liveAll(
+  { seeds, seed, jobs, tenants }: Row,
+  how: Slice['how'],
+): Promise<Tally & { readonly seconds: number }> {
   const startedAt = performance.now();
   const onLived = sayTenths();
   const tally = await liveOnAllCores({
-    ...{ first: FIRST, count: COUNT, tenants: TENANTS, how, jobs: Number(values.jobs) },
+    ...{ first: seed, count: seeds, tenants, how, jobs },
     onSlice(slice, all) {
       for (const line of slice.told) say(line);
-      onLived(all.histories, COUNT, all.failed.length);
+      onLived(all.histories, seeds, all.failed.length);
     },
   });
   return { ...tally, seconds: (performance.now() - startedAt) / 1_000 };
 }
 
-async function proveHistories(): Promise<boolean> {
-  const { failed, checks, turns, seconds, cpuMs, ...tally } = await liveAll('once');
+async function proveHistories(row: Row & { readonly history?: History }): Promise<boolean> {
+  if (row.history !== undefined) return replay(row.history);
+  const { failed, checks, turns, seconds, cpuMs, ...tally } = await liveAll(row, 'once');
   const healed = tally.healedMs.map((ms) => (ms < 0 ? Infinity : ms)).sort((a, b) => a - b);
   const percentile = (share: number): string =>
     ((healed[Math.floor(share * (healed.length - 1))] ?? 0) / 1_000).toFixed(1);
@@ -108,18 +63,17 @@ async function proveHistories(): Promise<boolean> {
     `at rest after ${percentile(0.5)} s in the median, ${percentile(0.99)} s at p99, ${percentile(1)} s at most`,
   );
   say(
-    `${COUNT} histories, ${failed.length} with violations${failed.length > 0 ? ` (seeds ${failed.join(', ')})` : ''}, ` +
-      `${checks} checks, ${turns} turns, ${(COUNT / seconds).toFixed(1)} histories a second ` +
-      `(${(COUNT / (cpuMs / 1_000)).toFixed(1)} for each second of a core), ` +
+    `${row.seeds} histories, ${failed.length} with violations${failed.length > 0 ? ` (seeds ${failed.join(', ')})` : ''}, ` +
+      `${checks} checks, ${turns} turns, ${(row.seeds / seconds).toFixed(1)} histories a second ` +
+      `(${(row.seeds / (cpuMs / 1_000)).toFixed(1)} for each second of a core), ` +
       `${Math.round(tally.virtualMs / 1_000 / seconds)} times real time`,
   );
   return failed.length === 0;
 }
 
-async function proveFaults(): Promise<boolean> {
-  const stride = Number(values.stride);
+async function proveFaults({ seed, stride }: { seed: number; stride: number }): Promise<boolean> {
   const found = await enumerate({
-    ...{ history: grandTour(FIRST), readOccurrences: 2, stride },
+    ...{ history: grandTour(seed), readOccurrences: 2, stride },
     onLived: sayTenths(),
   });
   for (const { history, violations } of found.failed) tellOf(history, violations);
@@ -130,21 +84,20 @@ async function proveFaults(): Promise<boolean> {
   return found.failed.length === 0;
 }
 
-async function proveTwice(): Promise<boolean> {
-  const { unequal, failed } = await liveAll('twice');
+async function proveTwice(row: Row): Promise<boolean> {
+  const { unequal, failed } = await liveAll(row, 'twice');
   for (const seed of unequal) say(`seed ${seed} has two traces`);
-  say(`${COUNT} histories lived twice, ${unequal.length} with unequal traces`);
+  say(`${row.seeds} histories lived twice, ${unequal.length} with unequal traces`);
   return unequal.length + failed.length === 0;
 }
 
-async function provePaths(): Promise<boolean> {
-  const { failed } = await liveAll('by other ways');
-  say(`${COUNT} histories lived by other ways, too, ${failed.length} with violations`);
+async function provePaths(row: Row): Promise<boolean> {
+  const { failed } = await liveAll(row, 'by other ways');
+  say(`${row.seeds} histories lived by other ways, too, ${failed.length} with violations`);
   return failed.length === 0;
 }
 
-async function proveScope(): Promise<boolean> {
-  const scope = { edits: Number(values.edits), faults: Number(values.faults), memory: values.memory };
+async function proveScope(scope: { edits: number; faults: number; memory: boolean }): Promise<boolean> {
   const found = await explore({
     ...scope,
     onLevel: (events) => sayTenths(`with ${events} edits and faults: `),
@@ -157,16 +110,16 @@ async function proveScope(): Promise<boolean> {
   return found.failed.length === 0;
 }
 
-async function proveMutants(): Promise<boolean> {
+async function proveMutants({ seeds, only }: { seeds: number; only: string }): Promise<boolean> {
   const root = process.cwd();
   const survivors: string[] = [];
   const options = {
     root,
     compiled: join(root, '.cache/prove'),
     scratch: join(root, '.cache/mutants'),
-    hunt: ['hunt', '--seeds', COUNT === 100_000 ? '200' : String(COUNT)],
+    hunt: ['hunt', '--seeds', String(seeds)],
   };
-  const mutants = MUTANTS.filter(({ name }) => name.includes(values.only));
+  const mutants = MUTANTS.filter(({ name }) => name.includes(only));
   for (const mutant of mutants) {
     const { by } = await hunt(mutant, options);
     if (by === undefined) survivors.push(mutant.name);
@@ -177,18 +130,18 @@ async function proveMutants(): Promise<boolean> {
 }
 
 /** First what was found before and the traps, then the seeds, then every fate of every write. False when a violation was found. */
-async function findOne(): Promise<boolean> {
-  const found = (await knownThatFails()) ?? (await seedThatFails()) ?? (await fateThatFails());
-  say(found ?? `nothing in ${COUNT} histories, in those known and in the fates of all writes`);
+async function findOne({ seeds, seed }: Pick<Row, 'seeds' | 'seed'>): Promise<boolean> {
+  const found = (await knownThatFails()) ?? (await seedThatFails(seed, seeds)) ?? (await fateThatFails());
+  say(found ?? `nothing in ${seeds} histories, in those known and in the fates of all writes`);
   return found === undefined;
 }
 
-async function seedThatFails(): Promise<string | undefined> {
+async function seedThatFails(seed: number, seeds: number): Promise<string | undefined> {
   let found: string | undefined;
   let lived = 0;
-  await eachSeed({ first: FIRST, count: COUNT }, async ({ seed }, { violations: [first] }) => {
+  await eachSeed({ first: seed, count: seeds }, async (history, { violations: [first] }) => {
     lived += 1;
-    if (first !== undefined) found = `${first.invariant} after ${lived} histories (seed ${seed})`;
+    if (first !== undefined) found = `${first.invariant} after ${lived} histories (seed ${history.seed})`;
     return first === undefined;
   });
   return found;
@@ -225,4 +178,79 @@ async function replay(history: History): Promise<boolean> {
   return violations.length === 0;
 }
 
-process.exitCode = (await main()) ? 0 : 1;
+const program = new Command('prove')
+  .description('does Landlord keep its promises whatever happens? docs/proof.md tells what each part shows')
+  .addHelpText(
+    'after',
+    '\nWithout a command it is histories. Exit codes: 0 kept, 1 broken, 2 the command is wrong.',
+  )
+  .showHelpAfterError(
+    '`npm run prove -- --help` lists the parts; --help after the name of a part its options.',
+  )
+  .exitOverride((error) => {
+    throw error;
+  });
+
+/** A part of the proof, which says with its exit code whether it found nothing wrong. */
+function part(name: string, description: string): Command {
+  return program.command(name, { isDefault: name === 'histories' }).description(description);
+}
+
+function over(command: Command, seeds: number): Command {
+  return command
+    .option('--seeds <n>', 'how many histories', wholeNumber(1), seeds)
+    .option('--seed <n>', 'the seed of the first', wholeNumber(0), 1);
+}
+
+function onAllCores(command: Command, seeds: number): Command {
+  return over(command, seeds)
+    .option('--tenants <n>', 'how many tenants in each (default: drawn, 1 to 3)', wholeNumber(1))
+    .option('--jobs <n>', 'how many processes', wholeNumber(1), availableParallelism());
+}
+
+/** As `tellOf` has written it. */
+function asHistory(text: string): History {
+  try {
+    return JSON.parse(text) as History;
+  } catch {
+    throw new InvalidArgumentError('It is to be what follows --history where a history that failed is told.');
+  }
+}
+
+async function judge(verdict: Promise<boolean>): Promise<void> {
+  process.exitCode = (await verdict) ? 0 : 1;
+}
+
+onAllCores(part('histories', 'histories that are drawn, each from its seed'), 100_000)
+  .option('--history <json>', 'live this one instead, and tell everything that happens in it', asHistory)
+  .action((row: Parameters<typeof proveHistories>[0]) => judge(proveHistories(row)));
+part('faults', 'every call of one life meets every fate')
+  .option('--seed <n>', 'the seed of that life', wholeNumber(0), 1)
+  .option('--stride <n>', 'only every n-th fault', wholeNumber(1), 1)
+  .action((how: Parameters<typeof proveFaults>[0]) => judge(proveFaults(how)));
+onAllCores(part('twice', 'every history twice: the traces must be equal'), 1_000).action((row: Row) =>
+  judge(proveTwice(row)),
+);
+onAllCores(part('paths', 'by other ways, too: what comes of the tenants must be equal'), 1_000).action(
+  (row: Row) => judge(provePaths(row)),
+);
+part('scope', 'every state of a small world')
+  .option('--edits <n>', 'at most so many edits', wholeNumber(0), 2)
+  .option('--faults <n>', 'at most so many faults', wholeNumber(0), 2)
+  .option('--memory', 'what the running pass has called since it looked tells states apart, too', false)
+  .action((scope: Parameters<typeof proveScope>[0]) => judge(proveScope(scope)));
+part('mutants', 'defects that must be found, one at a time in a copy of the compiled product')
+  .option('--seeds <n>', 'how many drawn histories to look for each in', wholeNumber(1), 200)
+  .option('--only <words>', 'those alone in whose names these words stand', '')
+  .action((how: Parameters<typeof proveMutants>[0]) => judge(proveMutants(how)));
+over(part('hunt', 'looks for one violation and stops'), 400).action((row: Pick<Row, 'seeds' | 'seed'>) =>
+  judge(findOne(row)),
+);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error;
+  // Commander has said what is wrong already; asking for help is nothing wrong.
+  process.exitCode = error.exitCode === 0 ? 0 : 2;
+}
